@@ -1,0 +1,41 @@
+"""Every phase that can be started, with its configuration and its recipes."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from deployments import recipes
+from stage1_core.config import FrozenModel
+from stage1_core.phases.baseline import BaselineConfig
+from stage1_core.phases.ladder import LadderConfig
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseEntry:
+    """One thing that `stage1 run` can run."""
+
+    config: type[FrozenModel]
+    recipes: Mapping[str, Callable[[], FrozenModel]]
+    entrypoint: str
+    """``module:function`` of the flow."""
+
+    def load_flow(self) -> Flow[Any, Any]:
+        """Import the flow. It takes a second, so it is done when the flow is wanted."""
+        module, function = self.entrypoint.split(":")
+        flow: Flow[Any, Any] = getattr(importlib.import_module(module), function)
+        return flow
+
+
+PHASES: Mapping[str, PhaseEntry] = MappingProxyType(
+    {
+        "baseline": PhaseEntry(BaselineConfig, recipes.BASELINE, "flows.baseline:baseline"),
+        "ladder": PhaseEntry(LadderConfig, recipes.LADDER, "flows.ladder:ladder"),
+    }
+)

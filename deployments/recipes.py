@@ -1,0 +1,103 @@
+"""Shipped configurations: each recipe is a function that returns everything that determines a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from stage1_core.bundle.manifest import ReleaseConfig
+from stage1_core.config import FrozenModel
+from stage1_core.data.config import DataConfig
+from stage1_core.data.ledger import CutPool, CutValidation
+from stage1_core.data.road_scenes.description import RoadScenesConfig
+from stage1_core.data.sources.natix_csv import NatixCsvSource
+from stage1_core.data.sources.road_scenes import RoadScenesSource
+from stage1_core.data.transforms import ResizeCenterCrop
+from stage1_core.model.backbone_config import EFFICIENTNET_LITE0, TransformersBackboneConfig
+from stage1_core.model.head import HeadConfig
+from stage1_core.phases.baseline import BaselineAcceptance, BaselineConfig
+from stage1_core.phases.ladder import LadderConfig
+from stage1_core.training.config import TrainingConfig, historical_training
+from stage1_core.training.optimizer import AdamWConfig
+
+
+def demo_scenes(*, pictures: int = 4200, seed: int = 0) -> RoadScenesConfig:
+    """The demo's pictures: drives of one to three frames in four districts, half of them with works."""
+    return RoadScenesConfig(pictures=pictures, seed=seed)
+
+
+def demo_folder(scenes: RoadScenesConfig) -> Path:
+    """Where `stage1 demo` renders ``scenes``."""
+    workspace = Path(os.environ.get("STAGE1_ARTIFACTS", "artifacts"))
+    return workspace / "scenes" / scenes.digest()[:12]
+
+
+def demo(folder: Path | None = None) -> BaselineConfig:
+    """The first release of a newcomer: rendered scenes, EfficientNet-Lite0 from its package, no hub.
+
+    Run: `stage1 demo` (or `make demo`), a few minutes on two cores.
+    Expect: a certificate of at most 2 % at 90 % confidence on some 400 independent positives, with more than 30 % of
+    the pictures exiting. Rendered scenes prove the machinery and nothing about real roads.
+    """
+    root = folder or demo_folder(demo_scenes())
+    return BaselineConfig(
+        data=DataConfig(
+            sources=(RoadScenesSource(name="scenes", root=root),),
+            split=CutPool(train=0.3, select=0.15, calib=0.42, test=0.13),
+        ),
+        backbone=EFFICIENTNET_LITE0,
+        transform=ResizeCenterCrop(resize_px=224, crop_px=224),
+        training=TrainingConfig(optimizer=AdamWConfig(lr_head=1e-3)),
+        acceptance=BaselineAcceptance(min_coverage=0.3),
+        release=ReleaseConfig(name="stage1-demo", description="Rendered road scenes: is there roadwork?"),
+    )
+
+
+def natix(root: Path = Path("data/natix_official")) -> BaselineConfig:
+    """NATIX StreetVision roadwork with a frozen DINOv3 ViT-L/16, as the subnet's miners have the files.
+
+    Run: `stage1 run baseline --recipe natix` after accepting the licence of the weights and setting HF_TOKEN.
+    Expect: with some 235 negatives and 2,063 positives to validate on, a certificate at 2 % only for a strong model.
+    """
+    return BaselineConfig(
+        data=DataConfig(sources=_natix_sources(root), split=CutValidation()),
+        backbone=TransformersBackboneConfig(model="facebook/dinov3-vitl16-pretrain-lvd1689m"),
+        release=ReleaseConfig(backbone="reference"),
+    )
+
+
+def baseline_parity(root: Path = Path("data/natix_official")) -> BaselineConfig:
+    """The historical trainer's constants, schedule and log, on NATIX with DINOv3 ViT-H+/16; docs/parity.md.
+
+    Run: `stage1 run baseline --recipe baseline_parity`.
+    Expect: its learning rates to the printed digit, and its accuracy below the majority class: nothing is released.
+    """
+    return BaselineConfig(
+        data=DataConfig(sources=_natix_sources(root), split=CutValidation()),
+        backbone=TransformersBackboneConfig(model="facebook/dinov3-vith16plus-pretrain-lvd1689m"),
+        head=HeadConfig(dropout=0.3),
+        training=historical_training(),
+        release=ReleaseConfig(backbone="reference"),
+    )
+
+
+def ladder_demo() -> LadderConfig:
+    """Every phase that exists, on the demo's pictures. Run `stage1 demo` first, which renders them."""
+    return LadderConfig(baseline=demo())
+
+
+def _natix_sources(root: Path) -> tuple[NatixCsvSource, NatixCsvSource]:
+    return (
+        NatixCsvSource(
+            name="natix-train", root=root, label_file="train_labels.csv", image_folder="train", role="train"
+        ),
+        NatixCsvSource(name="natix-val", root=root, label_file="val_labels.csv", image_folder="val", role="val"),
+    )
+
+
+BASELINE: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType(
+    {"demo": demo, "natix": natix, "baseline_parity": baseline_parity}
+)
+LADDER: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType({"demo": ladder_demo})

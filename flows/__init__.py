@@ -1,0 +1,1 @@
+"""Prefect flows: straight lines of tasks, one file a phase."""

@@ -1,0 +1,41 @@
+"""The project's `phase`: a Prefect flow whose rejection is a named state with the verdict inside."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+import prefect
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
+
+from stage1_core.errors import PhaseRejected
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def phase(name: str) -> Callable[[Callable[P, R]], prefect.Flow[P, R]]:
+    """Turn a straight line of tasks into the flow of one phase.
+
+    A gate raises `PhaseRejected`. The run then ends as Failed, named after the verdict, and the exception in the state
+    carries the whole acceptance report. A parent that calls the flow gets the exception, so nothing behind it runs.
+    """
+
+    def decorate(body: Callable[P, R]) -> prefect.Flow[P, R]:
+        @functools.wraps(body)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return body(*args, **kwargs)
+            except PhaseRejected as rejected:
+                state: State[R] = Failed(name=rejected.state_name, message=str(rejected), data=rejected)
+                return cast(R, state)  # Prefect takes a returned state for the outcome of the run
+
+        # The page's form is made from the body's parameters, whose types must be looked up where the body stands.
+        run.__signature__ = inspect.signature(body, eval_str=True)  # type: ignore[attr-defined]
+        run.__annotations__ = inspect.get_annotations(body, eval_str=True)
+        return prefect.flow(name=name, log_prints=False)(run)
+
+    return decorate

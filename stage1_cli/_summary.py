@@ -1,0 +1,55 @@
+"""Run a phase and say in a few lines how it ended."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from prefect import Flow
+    from rich.table import Table
+
+    from stage1_core.config import FrozenModel
+    from tasks.phase import ReleasedPhase
+
+NOT_ACCEPTED = 3
+"""Exit code of a phase that ended without a release. An error has 2."""
+
+
+def run_and_summarise(flow: Flow[Any, Any], config: FrozenModel) -> None:
+    """Run ``flow`` and print its outcome; exit with 3 when the phase is not accepted."""
+    from rich.console import Console
+
+    from stage1_core.errors import PhaseRejected
+
+    console = Console()
+    try:
+        released: ReleasedPhase = flow(config)  # type: ignore[assignment]  # Prefect types async flows as well
+    except PhaseRejected as rejected:
+        console.print(_acceptance_table(rejected.report))
+        typer.echo(f"{rejected}\nNothing was released.", err=True)
+        sys.exit(NOT_ACCEPTED)
+    console.print(_release_table(released))
+
+
+def _acceptance_table(report: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+
+    from stage1_core.acceptance import AcceptanceReport
+
+    table = Table("check", "verdict", "evidence", "demand", title="Acceptance")
+    for row in AcceptanceReport.model_validate(report).table():
+        table.add_row(*row.values())
+    return table
+
+
+def _release_table(released: ReleasedPhase) -> Table:
+    from rich.table import Table
+
+    table = Table(title="Released", show_header=False)
+    for name, value in released.summary().items():
+        table.add_row(name, value)
+    return table

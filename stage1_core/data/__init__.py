@@ -1,0 +1,1 @@
+"""Sources, samples, audit, splits on disk, and feature caches."""

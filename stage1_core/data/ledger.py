@@ -1,0 +1,141 @@
+"""The split ledger: which row belongs to which split, and the only way to get rows for a purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from stage1_core.data.access_log import AccessEntry
+from stage1_core.data.columns import UNLABELED
+from stage1_core.data.division import divided
+from stage1_core.data.replacing import replaced_file
+from stage1_core.data.split_config import CutPool, CutValidation, SplitConfig
+from stage1_core.data.split_summary import SplitSummary, cells_of, shares_of
+from stage1_core.data.table_digest import table_digest
+from stage1_core.errors import LedgerError, Stage1Error
+from stage1_core.predictions import Boolean
+from stage1_core.splits import READABLE_FOR, Purpose
+
+__all__ = ["CutPool", "CutValidation", "SplitConfig", "SplitLedger", "SplitSummary", "require_disjoint", "split"]
+
+TABLE_FILE = "ledger.parquet"
+SUMMARY_FILE = "splits.json"
+_LEDGER_COLUMNS = ("id", "sha256", "label", "group", "split", "half")
+_ROW_COLUMNS = ("id", "sha256", "label")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SplitLedger:
+    """Every sample row with its split. Made by `split` or `load`, which check it; equal ledgers have equal digests."""
+
+    config: CutValidation | CutPool
+    samples: pd.DataFrame
+    """Sample rows in the order of their ids, with the columns ``split`` and ``half`` ("" outside VAL_CALIB)."""
+    digest: str
+    """Hex sha256 over id, sha256, label, group, split and half of every row."""
+
+    def rows(self, purpose: Purpose) -> pd.DataFrame:
+        """The labelled rows that ``purpose`` may read."""
+        return self.samples[self._readable(purpose)].reset_index(drop=True)
+
+    def unlabeled(self) -> pd.DataFrame:
+        """Rows without label that no validation picture is related to: for pretraining, never for a metric."""
+        return self.samples[self.samples["label"] == UNLABELED].reset_index(drop=True)
+
+    def rows_digest(self, purpose: Purpose) -> str:
+        """Digest over id, sha256 and label of the rows of ``purpose``: how the access log names them."""
+        return table_digest(self.samples.loc[self._readable(purpose), list(_ROW_COLUMNS)], _ROW_COLUMNS)
+
+    def summary(self, openings: Sequence[AccessEntry] = ()) -> SplitSummary:
+        """Counts and digests, with the ``openings`` so far."""
+        identity = self.samples[["source", *_ROW_COLUMNS]]
+        return SplitSummary(
+            config=self.config,
+            ledger_digest=self.digest,
+            splits=shares_of(self.samples, self.config),
+            cells=cells_of(self.samples),
+            rows_digests={purpose: self.rows_digest(purpose) for purpose in Purpose},
+            source_digests={
+                str(source): table_digest(identity[identity["source"] == source], _ROW_COLUMNS)
+                for source in sorted(identity["source"].unique())
+            },
+            openings=tuple(openings),
+        )
+
+    def save(self, folder: Path, openings: Sequence[AccessEntry] = ()) -> None:
+        """Write ``ledger.parquet``, then ``splits.json``, each whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with replaced_file(folder / TABLE_FILE) as path:
+            self.samples.to_parquet(path, index=False)
+        with replaced_file(folder / SUMMARY_FILE) as path:
+            path.write_text(self.summary(openings).to_json())
+
+    @staticmethod
+    def load(folder: Path) -> SplitLedger:
+        """Read what `save` wrote. Raises `LedgerError` when a file is missing, damaged or not what was saved."""
+        try:
+            summary = SplitSummary.from_json_file(folder / SUMMARY_FILE)
+            samples = pd.read_parquet(folder / TABLE_FILE)
+        except (Stage1Error, OSError, pa.ArrowException) as error:
+            raise LedgerError(f"{folder} holds no readable split ledger ({error}); make the split again") from error
+        missing = {*_LEDGER_COLUMNS, "source", "role"} - set(samples.columns)
+        if missing:
+            raise LedgerError(f"{folder / TABLE_FILE} lacks the columns {', '.join(sorted(missing))}; split again")
+        ledger = _checked(summary.config, samples)
+        if ledger.digest != summary.ledger_digest:
+            raise LedgerError(
+                f"{folder / TABLE_FILE} has digest {ledger.digest[:12]}…, {SUMMARY_FILE} was written for "
+                f"{summary.ledger_digest[:12]}…: one of them was changed; restore both, or split again"
+            )
+        return ledger
+
+    def _readable(self, purpose: Purpose) -> Boolean:
+        readable = READABLE_FOR[purpose]
+        mask = (self.samples["split"] == readable.split.value) & (self.samples["label"] != UNLABELED)
+        if readable.half is not None:
+            mask &= self.samples["half"] == readable.half.value
+        return mask.to_numpy(dtype=np.bool_)
+
+
+def split(samples: pd.DataFrame, config: CutValidation | CutPool) -> SplitLedger:
+    """Divide audited sample rows. The same rows, in any order, on any machine, give the same ledger.
+
+    Groups stay whole. Unlabeled rows can only be in TRAIN: those of role "val", and those that share a group with a
+    validation row, are left out. Raises `DataError` when a row's role has no place in this kind of cut or a split
+    lacks a class, `AuditError` when a group lies on both sides of a given train / val boundary, `LedgerError` when
+    one picture is in two groups that were parted (rows that were not audited).
+    """
+    return _checked(config, divided(samples, config))
+
+
+def require_disjoint(ledger: SplitLedger) -> None:
+    """Raise `LedgerError` naming the first id, picture or group that lies in two splits or both halves of VAL_CALIB."""
+    samples = ledger.samples
+    repeated = samples["id"].duplicated()
+    if repeated.any():
+        raise LedgerError(f"id {samples.loc[repeated, 'id'].iloc[0]} is in the ledger twice; each row needs its own id")
+    place, places = pd.factorize(samples["split"] + " " + samples["half"])
+    for column, meaning in (("sha256", "the same picture"), ("group", "one group")):
+        codes, values = pd.factorize(samples[column])
+        some_place = np.empty(len(values), dtype=np.int64)
+        some_place[codes] = place
+        astray = np.flatnonzero(some_place[codes] != place)
+        if len(astray):
+            code = codes[astray[0]]
+            first = samples.loc[astray[0], "id"]
+            other = samples.loc[np.flatnonzero((codes == code) & (place == some_place[code]))[0], "id"]
+            raise LedgerError(
+                f"{meaning} ({column} {values[code]}) lies in {places[place[astray[0]]].strip()} as {first} and in "
+                f"{places[some_place[code]].strip()} as {other}; run the audit and split again"
+            )
+
+
+def _checked(config: CutValidation | CutPool, samples: pd.DataFrame) -> SplitLedger:
+    ledger = SplitLedger(config, samples, table_digest(samples, _LEDGER_COLUMNS))
+    require_disjoint(ledger)
+    return ledger

@@ -1,0 +1,94 @@
+"""The small classifier on top of the backbone's features."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from stage1_core.config import FrozenModel
+from stage1_core.errors import ModelError
+
+CLASSES = 2
+
+
+class HeadConfig(FrozenModel):
+    """Shape of the head: Linear(features, hidden), ReLU, Dropout, Linear(hidden, 2)."""
+
+    hidden: Annotated[int, Field(ge=1, le=65536)] = 768
+    """Width of the hidden layer."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    """Probability that a hidden unit is dropped while fitting."""
+    gated: bool = False
+    """Adds a gate Linear(hidden, 1), "the class decision is right", and auxiliary class logits Linear(hidden, 2)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadOutput:
+    """What a head says about ``n`` pictures. All heads return this one type."""
+
+    class_logits: Tensor
+    """``(n, 2)``; column 1 is "roadwork"."""
+    gate_logits: Tensor | None = None
+    """``(n,)`` logits of "the class decision is right"."""
+    aux_logits: Tensor | None = None
+    """``(n, 2)`` class logits of the auxiliary output."""
+
+    def float(self) -> HeadOutput:
+        """The same in float32: losses and metrics are not computed in half precision."""
+        gate = None if self.gate_logits is None else self.gate_logits.float()
+        auxiliary = None if self.aux_logits is None else self.aux_logits.float()
+        return HeadOutput(self.class_logits.float(), gate, auxiliary)
+
+
+class Head(nn.Module):
+    """Features ``(n, in_features)`` float32 to `HeadOutput`.
+
+    Initialised as PyTorch initialises linear layers, uniform in ±1/sqrt(fan in), but from ``generator`` alone: the
+    global generator is neither read nor moved.
+    """
+
+    def __init__(self, in_features: int, config: HeadConfig, *, generator: torch.Generator) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = _linear(in_features, config.hidden, generator)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classes = _linear(config.hidden, CLASSES, generator)
+        self.gate = _linear(config.hidden, 1, generator) if config.gated else None
+        self.auxiliary = _linear(config.hidden, CLASSES, generator) if config.gated else None
+
+    @property
+    def in_features(self) -> int:
+        """Width of the features the head reads."""
+        return self.trunk.in_features
+
+    def forward(self, features: Tensor) -> HeadOutput:
+        """Raises `ModelError` where the features are not ``(n, in_features)``."""
+        if features.ndim != 2 or features.shape[1] != self.in_features:
+            raise ModelError(
+                f"the head reads features of shape (n, {self.in_features}), got {tuple(features.shape)}; "
+                "use features of the backbone it was made for"
+            )
+        shared = self.dropout(torch.relu(self.trunk(features)))
+        gate = None if self.gate is None else self.gate(shared).squeeze(1)
+        auxiliary = None if self.auxiliary is None else self.auxiliary(shared)
+        return HeadOutput(self.classes(shared), gate, auxiliary)
+
+
+def build_head(in_features: int, config: HeadConfig, *, seed: int) -> Head:
+    """A fresh head whose weights are a function of ``seed`` alone."""
+    return Head(in_features, config, generator=torch.Generator().manual_seed(seed))
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    # made without storage first: the layer's own initialisation would draw from the global generator
+    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
+    bound = 1 / math.sqrt(inputs)
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.uniform_(-bound, bound, generator=generator)
+    return layer

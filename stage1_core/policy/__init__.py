@@ -1,0 +1,18 @@
+"""Exit policies. A new one is one module here and its two names in the unions below."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stage1_core.policy.no_exit import NoExit
+from stage1_core.policy.softmax import SoftmaxPolicy, SoftmaxPolicyConfig
+
+AnyPolicy = Annotated[SoftmaxPolicy | NoExit, Field(discriminator="kind")]
+"""Every fitted policy; `kind` tells them apart."""
+
+AnyPolicyConfig = SoftmaxPolicyConfig
+"""Every way to fit a policy."""
+
+__all__ = ["AnyPolicy", "AnyPolicyConfig", "NoExit", "SoftmaxPolicy", "SoftmaxPolicyConfig"]

@@ -1,0 +1,31 @@
+"""The policy of last resort: nothing exits, everything goes to the second stage."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from stage1_core.config import FrozenModel
+from stage1_core.policy.certify import Shortfall, SweepLevel
+from stage1_core.policy.constraint import RiskConstraint
+from stage1_core.predictions import Decisions, Scores
+
+
+class NoExit(FrozenModel):
+    """What a search returns when it can certify nothing: safe, useless, and clear about what is missing."""
+
+    kind: Literal["no_exit"] = "no_exit"
+    constraint: RiskConstraint
+    sweep_results: tuple[SweepLevel, ...]
+    shortfall: Shortfall
+
+    can_exit: ClassVar[bool] = False
+
+    def strictest(self) -> NoExit:
+        """Itself: nothing is stricter."""
+        return self
+
+    def decide(self, scores: Scores) -> Decisions:
+        """{0, 1} for every picture."""
+        return Decisions(np.ones((len(scores), 2), dtype=np.bool_))

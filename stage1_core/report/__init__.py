@@ -1,0 +1,1 @@
+"""What people read before they release: figures and one self-contained HTML page. Nothing here decides anything."""

@@ -1,0 +1,123 @@
+"""The first screen: may this be released, why, and what are its limits."""
+
+from __future__ import annotations
+
+from stage1_core.acceptance import AcceptanceReport, Verdict
+from stage1_core.policy import NoExit
+from stage1_core.policy.constraint import RiskConstraint
+from stage1_core.report.contents import ReportContents
+from stage1_core.report.markup import Html, element, join, table
+from stage1_core.report.wording import ANSWERS, RISK_SENTENCES, percent
+
+MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✕", Verdict.INSUFFICIENT_EVIDENCE: "?"}
+
+
+def promise(constraint: RiskConstraint) -> str:
+    """The constraint in plain words."""
+    ceiling = percent(constraint.max_risk)
+    if constraint.risk == "exit_error":
+        return f"Of the pictures that exit, at most {ceiling} are called wrong."
+    return f"Of the roadwork pictures that exit, at most {ceiling} are called “no roadwork”."
+
+
+def verdict_box(contents: ReportContents) -> Html:
+    """The verdict as a word, an answer and what it is about."""
+    verdict = contents.acceptance.verdict
+    word = verdict.value.replace("_", " ")
+    size = "word long" if len(word) > 12 else "word"
+    checks = contents.acceptance.checks
+    held = sum(check.verdict is Verdict.PASS for check in checks)
+    counted = f"{held} of {len(checks)} checks passed." if checks else "No check was made."
+    if isinstance(contents.policy, NoExit):
+        about = f"Nothing is certified: every picture goes on to the second stage. {counted}"
+    else:
+        sure = percent(contents.constraint.confidence)
+        about = f"Promise, at {sure} confidence: {promise(contents.constraint)} {counted}"
+    left = element(
+        "div",
+        element("p", "May this be released?", class_="question"),
+        element("p", f"{MARKS[verdict]} {word}", class_=size),
+    )
+    right = element("div", element("p", ANSWERS[verdict], class_="answer"), element("p", about))
+    return element("div", left, right, class_=f"verdict {verdict.value}")
+
+
+def acceptance_section(acceptance: AcceptanceReport) -> Html:
+    """Every check with its evidence and its demand, those that did not pass first."""
+    if not acceptance.checks:
+        return element("section", element("h2", "Why"), element("p", "No check was made, so nothing is proven."))
+    urgency = [Verdict.FAIL, Verdict.INSUFFICIENT_EVIDENCE, Verdict.PASS]
+    ranked = sorted(acceptance.table(), key=lambda row: urgency.index(Verdict(row["verdict"])))
+    rows = [[row["check"], chip(Verdict(row["verdict"])), row["evidence"], row["demand"]] for row in ranked]
+    headers = ["check", "verdict", "evidence", "demand"]
+    return element(
+        "section", element("h2", "Why"), table(f"Acceptance of {acceptance.phase}", headers, rows, class_="checks")
+    )
+
+
+def chip(verdict: Verdict) -> Html:
+    """A small coloured label; the word says it too."""
+    short = "INSUFFICIENT" if verdict is Verdict.INSUFFICIENT_EVIDENCE else verdict.value
+    return element("span", f"{MARKS[verdict]} {short}", class_=f"chip {verdict.value}", title=verdict.value)
+
+
+def synthetic_warning() -> Html:
+    """What numbers on rendered pictures are worth."""
+    return element(
+        "div",
+        element("strong", "Rendered scenes. "),
+        "Pictures behind these numbers were rendered, not photographed. They show that the machinery works and say "
+        "nothing about real streets: fit, certify and evaluate on photographs before any use.",
+        class_="warning",
+        role="note",
+    )
+
+
+def limits_section(contents: ReportContents) -> Html:
+    """What the certificate does not say."""
+    items = [
+        (
+            "Pictures like the calibration pictures.",
+            "The certificate holds for rows exchangeable with the calibration rows. Other cities, cameras, weather or "
+            "class shares need a new one.",
+        ),
+        ("Confidence.", confidence_statement(contents)),
+        ("VAL_TEST.", openings_statement(contents.val_test_openings)),
+    ]
+    if not isinstance(contents.policy, NoExit):
+        counted = RISK_SENTENCES[contents.constraint.risk]
+        average = f"The rate counts {counted}, over all sources together. A single source or place can be worse."
+        items.insert(2, ("An average.", average))
+    listed = [element("li", element("strong", lead), f" {text}") for lead, text in items]
+    return element("section", element("h2", "Limits"), element("ul", *listed, class_="limits"))
+
+
+def confidence_statement(contents: ReportContents) -> str:
+    """What the confidence is about, in plain words."""
+    sure, wrong = percent(contents.constraint.confidence), percent(contents.constraint.delta)
+    if isinstance(contents.policy, NoExit):
+        return f"No threshold could be certified at {sure}, so nothing is promised beyond sending every picture on."
+    return (
+        f"{sure} belongs to the procedure: were fresh calibration pictures drawn again and again, at most {wrong} of "
+        "the draws would certify a policy that breaks the promise. It is not the chance that one picture is right."
+    )
+
+
+def openings_statement(openings: int | None) -> str:
+    """How far the final numbers can be trusted, by how often their rows were looked at."""
+    if openings is None:
+        return "How often it was opened is unknown; do not trust its numbers as final."
+    if openings == 0:
+        return "Never opened: no number here is a final evaluation."
+    if openings == 1:
+        return "Opened once: no earlier look at it can have shaped this release."
+    return f"Opened {openings} times: choices made in between may have adapted to it, so its numbers can flatter."
+
+
+def first_screen(contents: ReportContents) -> Html:
+    """Verdict, warning, acceptance table and limits."""
+    parts = [element("h1", contents.title), verdict_box(contents)]
+    if contents.synthetic:
+        parts.append(synthetic_warning())
+    pair = element("div", acceptance_section(contents.acceptance), limits_section(contents), class_="pair")
+    return join([*parts, pair])

@@ -1,0 +1,89 @@
+"""Everything a person chooses about training, and the historical trainer's choices."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stage1_core.config import FrozenModel
+from stage1_core.training.accumulation import CarriedAccumulation
+from stage1_core.training.averaging import AverageConfig, ConstantAverageConfig, WarmupAverageConfig
+from stage1_core.training.batching import BatchConfig
+from stage1_core.training.epoch_log import EpochLogConfig
+from stage1_core.training.execution import Precision
+from stage1_core.training.objective import CrossEntropyConfig, ObjectiveConfig
+from stage1_core.training.optimizer import AdamWConfig, OptimizerConfig
+from stage1_core.training.schedule import HistoricalScheduleConfig, ScheduleConfig, WarmupCosineConfig
+from stage1_core.training.selection import SelectionConfig, SelectionMetric
+
+
+class TrainingConfig(FrozenModel):
+    """How weights are fitted. The same for cached features, frozen backbones and adapted ones."""
+
+    objective: ObjectiveConfig = CrossEntropyConfig()
+    """What is minimised."""
+    optimizer: OptimizerConfig = AdamWConfig()
+    """How the weights follow the gradient."""
+    schedule: ScheduleConfig = WarmupCosineConfig()
+    """The learning rate over time."""
+    average: AverageConfig = WarmupAverageConfig()
+    """The running average of the weights, which is what is validated and released."""
+    selection: SelectionConfig = SelectionConfig()
+    """Which epoch is kept, and when to stop."""
+    batch: BatchConfig = BatchConfig()
+    """Sizes of micro-batches and steps."""
+    epochs: Annotated[int, Field(ge=1, le=100000)] = 30
+    """Passes over the FIT_WEIGHTS rows, at most."""
+    max_grad_norm: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """The gradient's global norm is clipped to this."""
+    precision: Precision = "auto"
+    """Of matrix products: "auto" is bf16 (fp16 on older ones) on a GPU and fp32 on a CPU."""
+    compile_model: bool = False
+    """Whether torch.compile is tried; it needs a C++ compiler and pays off in long trainings on a GPU."""
+    epoch_log: EpochLogConfig = EpochLogConfig()
+    """What metrics.csv shows; it decides nothing."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Of every random draw: initial weights, order of the rows, dropout, augmentation."""
+
+
+def historical_training() -> TrainingConfig:
+    """The historical trainer (its first full version): constants, schedule, accumulation, average and log.
+
+    Run: `stage1 train` with this config, or the `baseline_parity` recipe; a minute on cached features.
+    Expect: the learning rates of its log to the printed digit, 4.95e-05 after epoch 1 of 6,251 rows; a validation
+    accuracy near that of the initial head, since the average keeps 99 % of it. docs/parity.md lists what differs.
+    """
+    return TrainingConfig(
+        objective=CrossEntropyConfig(weight_classes=True, label_smoothing=0.1),
+        optimizer=AdamWConfig(lr_head=1e-4, lr_backbone=1e-5, weight_decay=0.01),
+        schedule=HistoricalScheduleConfig(warmup_epochs=1),
+        average=ConstantAverageConfig(decay=0.9999),
+        selection=SelectionConfig(metric=SelectionMetric.ACCURACY, patience=3),
+        batch=BatchConfig(
+            sizes=(64, 32),
+            accumulation=CarriedAccumulation(micro_batches=2),
+            drop_last=True,
+            loss_average="batches",
+        ),
+        epochs=10,
+        max_grad_norm=1.0,
+        precision="fp16",
+        epoch_log=EpochLogConfig(legacy_exit_threshold_for_logging=0.88, best_accuracy="before_epoch"),
+    )
+
+
+def historical_training_of_second_version() -> TrainingConfig:
+    """Its second version: learning rate 8e-5, smoothing .15, weight decay .05; used with a dropout of .45.
+
+    Run: as `historical_training`, with 15 epochs, the default of its source though not of its command line.
+    Expect: learning rates 4.00e-05, 8.00e-05, 7.97e-05 after the first epochs of 18,736 rows.
+    """
+    first = historical_training()
+    return first.model_copy(
+        update={
+            "objective": CrossEntropyConfig(weight_classes=True, label_smoothing=0.15),
+            "optimizer": AdamWConfig(lr_head=8e-5, lr_backbone=1e-5, weight_decay=0.05),
+            "epochs": 15,
+        }
+    )

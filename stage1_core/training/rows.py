@@ -1,0 +1,91 @@
+"""Where batches come from: the loop asks for rows by position, be they cached features or pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stage1_core.errors import DataError
+from stage1_core.predictions import Integer, Text
+from stage1_core.splits import Purpose
+
+
+class Rows(Protocol):
+    """Labelled rows, read for one purpose."""
+
+    @property
+    def purpose(self) -> Purpose:
+        """What they were read for."""
+        ...
+
+    @property
+    def ids(self) -> Text:
+        """``(n,)`` picture ids."""
+        ...
+
+    @property
+    def labels(self) -> Integer:
+        """``(n,)`` true class, 0 or 1."""
+        ...
+
+    def on(self, device: torch.device) -> Self:
+        """The same rows with what fits in memory moved to ``device``."""
+        ...
+
+    def batches(self, plan: Sequence[Integer], *, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """(inputs, int64 labels) for each array of positions in ``plan``, in order.
+
+        ``epoch`` counts from 1 and seeds augmentation, so that an epoch that is repeated sees the same pixels.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureRows:
+    """Cached features in memory. Batches are indexed directly: no loader, no workers, no copies but the batch."""
+
+    purpose: Purpose
+    ids: Text
+    labels: Integer
+    features: Tensor
+    """``(n, features)`` float32."""
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        if self.features.shape[:1] != (n,) or self.labels.shape != (n,):
+            raise DataError(
+                f"{self.features.shape[0]} feature rows and {len(self.labels)} labels for {n} ids; pass one each"
+            )
+
+    @staticmethod
+    def of(purpose: Purpose, ids: Text, values: np.ndarray[Any, np.dtype[np.float32]], labels: Integer) -> FeatureRows:
+        """Copy ``(n, features)`` ``values``, which may be a read-only memory map, into memory."""
+        return FeatureRows(purpose, ids, labels.astype(np.int64), torch.from_numpy(np.array(values, dtype=np.float32)))
+
+    def on(self, device: torch.device) -> FeatureRows:
+        """The features on ``device``."""
+        return FeatureRows(self.purpose, self.ids, self.labels, self.features.to(device))
+
+    def batches(self, plan: Sequence[Integer], *, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Features and labels on the device of the features."""
+        device = self.features.device
+        labels = torch.from_numpy(np.array(self.labels)).to(device)
+        for positions in plan:
+            index = torch.from_numpy(positions).to(device)
+            yield self.features.index_select(0, index), labels.index_select(0, index)
+
+
+def sequential_plan(rows: int, batch_size: int) -> list[Integer]:
+    """All positions in order, ``batch_size`` at a time; the last may be shorter."""
+    return split_order(np.arange(rows), batch_size, drop_last=False)
+
+
+def split_order(order: Integer, batch_size: int, *, drop_last: bool) -> list[Integer]:
+    """``order`` cut into batches; ``drop_last`` leaves out a short last one."""
+    plan = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return plan[:-1] if drop_last and plan and len(plan[-1]) < batch_size else plan

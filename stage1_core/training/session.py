@@ -1,0 +1,56 @@
+"""A training that keeps its state in a folder: killed at any moment, the same call goes on and ends the same."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from stage1_core.errors import CheckpointError
+from stage1_core.training.checkpoint import latest_good, save_checkpoint
+from stage1_core.training.config import TrainingConfig
+from stage1_core.training.epoch_log import epoch_row, read_rows, write_log
+from stage1_core.training.loop import EpochResult, OnUpdate, train
+from stage1_core.training.rows import Rows
+from stage1_core.training.state import TrainingState, load_best
+
+log = logging.getLogger(__name__)
+
+LOG_FILE = "metrics.csv"
+OnEpoch = Callable[[EpochResult], None]
+
+
+def run_training(
+    model: nn.Module,
+    fit_rows: Rows,
+    select_rows: Rows,
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    identity: str,
+    on_epoch: OnEpoch | None = None,
+    on_update: OnUpdate | None = None,
+) -> TrainingState:
+    """Train ``model`` in place and leave it with the weights of the best epoch; return the final state.
+
+    ``folder`` holds the checkpoints and ``metrics.csv``. ``identity`` is the digest of all that determines the
+    training; checkpoints of another are refused with `CheckpointError`. ``on_epoch`` sees each epoch after it is saved,
+    so what it reports is never lost and never trained again.
+    """
+    state = latest_good(folder, config_digest=identity)
+    rows = read_rows(folder / LOG_FILE)[: state.epoch if state else 0]
+    if state is not None:
+        log.info("continuing after epoch %d of at most %d", state.epoch, config.epochs)
+    for result in train(model, fit_rows, select_rows, config, state=state, on_update=on_update):
+        state = result.state()
+        rows.append(epoch_row(result, config.epoch_log))
+        save_checkpoint(folder, state, config_digest=identity)
+        write_log(folder / LOG_FILE, rows)
+        if on_epoch is not None:
+            on_epoch(result)
+    if state is None:
+        raise CheckpointError(f"training in {folder} made no epoch; give it at least one")
+    load_best(model, state, config.selection.metric)
+    return state

@@ -1,0 +1,1 @@
+"""Prefect tasks: each loads, makes one core call, and saves."""

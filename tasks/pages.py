@@ -1,0 +1,44 @@
+"""What a person sees of a run in the Prefect page: the acceptance table, figures and links."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
+
+from stage1_core.acceptance import AcceptanceReport
+from tasks.runs import RunRef
+from tasks.tracking import client, experiment_id
+
+
+def show_acceptance(report: AcceptanceReport) -> None:
+    """The verdict of every check, as a table."""
+    create_table_artifact(report.table(), key="acceptance", description=report.summary())
+
+
+def show_figures(pictures: Iterable[Path]) -> None:
+    """PNG files as images. The page takes addresses only, so each picture travels inside its own."""
+    for path in pictures:
+        content = base64.b64encode(path.read_bytes()).decode()
+        name = path.stem.replace("_", "-").lower()
+        create_image_artifact(f"data:image/png;base64,{content}", key=f"figure-{name}", description=path.stem)
+
+
+def show_links(run: RunRef, report: Path) -> None:
+    """Where the report lies, and the run in MLflow where that has a page."""
+    create_link_artifact(report.as_uri(), "release report", key="report", description=f"On the worker: {report}")
+    address = mlflow_page(run)
+    if address is not None:
+        create_link_artifact(address, "run in MLflow", key="mlflow-run")
+
+
+def mlflow_page(run: RunRef) -> str | None:
+    """Address of the run's page, without credentials; None where the store is a file and no server shows it."""
+    parts = urlsplit(client().tracking_uri)
+    if parts.scheme not in ("http", "https") or parts.hostname is None:
+        return None
+    place = parts.hostname + (f":{parts.port}" if parts.port else "") + parts.path.rstrip("/")
+    return f"{parts.scheme}://{place}/#/experiments/{experiment_id()}/runs/{run.mlflow_run_id}"

@@ -1,0 +1,54 @@
+"""What a phase has made so far, as references, and how to open them."""
+
+from __future__ import annotations
+
+from stage1_core.acceptance import AcceptanceReport, RiskCheck
+from stage1_core.bundle.artifact import ArtifactRef
+from stage1_core.config import FrozenModel
+from stage1_core.metrics.suite import Evaluation
+from tasks.registry import CANDIDATE, Registered
+from tasks.runs import RunRef
+
+
+class PhaseArtifacts(FrozenModel):
+    """Everything that the checks and the release of a phase read."""
+
+    ledger: ArtifactRef
+    features: ArtifactRef
+    head: ArtifactRef
+    order_on: ArtifactRef
+    certify_on: ArtifactRef
+    policy: ArtifactRef
+    evaluation: ArtifactRef
+
+
+class ReleasedPhase(FrozenModel):
+    """What a phase released, and where to look at it."""
+
+    bundle: ArtifactRef
+    registered: Registered
+    run: RunRef
+    evaluation: Evaluation
+    certified: RiskCheck
+
+    @staticmethod
+    def of(
+        run: RunRef, bundle: ArtifactRef, registered: Registered, evaluation: Evaluation, acceptance: AcceptanceReport
+    ) -> ReleasedPhase:
+        """The outcome of an accepted phase; its certificate is the report's risk check."""
+        certified = next(check for check in acceptance.checks if isinstance(check, RiskCheck))
+        return ReleasedPhase(bundle=bundle, registered=registered, run=run, evaluation=evaluation, certified=certified)
+
+    def summary(self) -> dict[str, str]:
+        """The outcome in a few lines, by name."""
+        augrc, constraint = self.evaluation.model.augrc, self.certified
+        return {
+            "coverage on val_test": self.evaluation.exits_on_all_rows.coverage.in_words(),
+            "FNR on exited, certified": f"{constraint.risk.in_words()}, at {constraint.confidence:.0%} confidence",
+            "FNR on exited, val_test": self.evaluation.exits.fnr_on_exited.in_words(),
+            "AUGRC on val_test": "undefined" if augrc is None else f"{augrc:.4f}",
+            "registered": f"{self.registered.name} version {self.registered.version}, alias {CANDIDATE}",
+            "bundle": str(self.run.folder / "bundle"),
+            "report": str(self.run.folder / "report.html"),
+            "pages": "run `stage1 pages` and open the addresses it prints",
+        }

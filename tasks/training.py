@@ -1,0 +1,97 @@
+"""Tasks that fit the head and apply it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
+from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes
+from stage1_core.model.classifier import predict_features
+from stage1_core.model.head import HeadConfig, build_head
+from stage1_core.model.head_files import load_head, save_head
+from stage1_core.predictions import Predictions
+from stage1_core.splits import Purpose
+from stage1_core.training.config import TrainingConfig
+from stage1_core.training.loop import EpochResult
+from stage1_core.training.session import LOG_FILE, run_training
+from tasks._progress import OnProgress, progress
+from tasks._task import task
+from tasks._workspace import checkpoint_folder, store
+from tasks.data import load_ledger
+from tasks.features import feature_rows
+from tasks.runs import RunRef
+from tasks.tracking import find_or_start, finish, log_metrics
+
+
+@task
+def train_head(
+    head: HeadConfig, training: TrainingConfig, ledger: ArtifactRef, features: ArtifactRef, run: RunRef
+) -> ArtifactRef:
+    """Fit the head; every epoch is saved, and shown in MLflow while it runs."""
+    splits = load_ledger(ledger)
+    fit_rows, select_rows = (feature_rows(features, splits, p) for p in (Purpose.FIT_WEIGHTS, Purpose.SELECT_MODEL))
+    model = build_head(fit_rows.features.shape[1], head, seed=training.seed)
+    identity = training_identity(head, training, features)
+    with progress("training") as on_progress, _EpochReporter(run, identity, training.epochs, on_progress) as reporter:
+        run_training(
+            model, fit_rows, select_rows, training, checkpoint_folder(identity), identity=identity, on_epoch=reporter
+        )
+
+    def write(folder: Path) -> None:
+        save_head(model, folder)
+        shutil.copyfile(checkpoint_folder(identity) / LOG_FILE, folder / LOG_FILE)
+
+    purposes = (Purpose.FIT_WEIGHTS, Purpose.SELECT_MODEL)
+    return store().put(ArtifactKind.HEAD, write, inputs=[ledger, features], purposes=purposes)
+
+
+@task
+def predict(head: ArtifactRef, ledger: ArtifactRef, features: ArtifactRef, purpose: Purpose) -> ArtifactRef:
+    """Scores and labels of the rows of one purpose."""
+    rows = predictions_for(head, ledger, features, purpose)
+    return store().put(
+        ArtifactKind.PREDICTIONS,
+        lambda folder: rows.save(folder / "predictions.npz"),
+        inputs=[head, ledger, features],
+        purposes=[purpose],
+    )
+
+
+def predictions_for(head: ArtifactRef, ledger: ArtifactRef, features: ArtifactRef, purpose: Purpose) -> Predictions:
+    """Predictions of a stored head."""
+    splits = load_ledger(ledger)
+    rows, table = feature_rows(features, splits, purpose), splits.rows(purpose)
+    scores = predict_features(load_head(store().open(head)), rows.features.numpy(), rows.ids)
+    groups, sources = (table[name].to_numpy(dtype=np.str_) for name in ("group", "source"))
+    return Predictions(purpose, scores, rows.labels, groups, sources)
+
+
+def training_identity(head: HeadConfig, training: TrainingConfig, features: ArtifactRef) -> str:
+    """Digest of all that determines a training: shape, configuration, data, library."""
+    parts = [head.model_dump(mode="json"), training.model_dump(mode="json"), features.sha256, core_source_digest()]
+    return digest_of_bytes(canonical_json(parts))
+
+
+class _EpochReporter:
+    """Shows each epoch in MLflow, in a run nested below the phase's, and in the progress of the step."""
+
+    def __init__(self, run: RunRef, identity: str, epochs: int, on_progress: OnProgress) -> None:
+        self._run_id = find_or_start(identity, "training", parent=run.mlflow_run_id)
+        self._epochs = epochs
+        self._on_progress = on_progress
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, result: EpochResult) -> None:
+        values = {"train_loss": result.train_loss, "val_loss": result.val_loss, "learning_rate": result.learning_rate}
+        values |= {"val_accuracy": result.metrics.accuracy, "val_augrc": result.metrics.augrc}
+        log_metrics(self._run_id, values, step=result.epoch)
+        self._on_progress(self._epochs if result.is_last else result.epoch, self._epochs)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        finish(self._run_id, succeeded=kind is None)

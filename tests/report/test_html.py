@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from stage1_core.acceptance import AcceptanceReport, Direction, FactCheck, ValueCheck, Verdict
+from stage1_core.errors import Stage1Error
+from stage1_core.policy.evaluation import evaluate
+from stage1_core.report.figures import certificate_sweep, png_bytes, reliability, risk_coverage
+from stage1_core.report.html import LARGEST_BYTES, ReportContents, release_report
+
+HOSTILE = "<script>alert('x')</script> \" onload=\"evil()"
+VOID = {"meta", "img"}
+
+
+class Page(HTMLParser):
+    """A strict reader: every element is closed in order; text, attributes and tags are collected."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.feed(source)
+        self.close()
+        assert self.open == [], f"not closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "body" in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def _acceptance(verdict: Verdict) -> AcceptanceReport:
+    good = FactCheck(name="bundle loads", holds=True, evidence="loaded")
+    value = {Verdict.PASS: 0.99, Verdict.FAIL: 0.5, Verdict.INSUFFICIENT_EVIDENCE: None}[verdict]
+    accuracy = ValueCheck(name="accuracy", value=value, bound=0.9, direction=Direction.AT_LEAST, trials=400)
+    report = AcceptanceReport.of("baseline", (good, accuracy))
+    assert report.verdict is verdict
+    return report
+
+
+@pytest.fixture(scope="module")
+def contents(make_rows, certified, constraint):
+    rows = make_rows(400)
+    return ReportContents(
+        title="release candidate",
+        acceptance=_acceptance(Verdict.PASS),
+        evaluation=evaluate(certified, rows, constraint.confidence),
+        policy=certified,
+        constraint=constraint,
+        data_summary={"seed": 7, "splits": {"train": {"rows": 4000}, "val_test": {"rows": 400}}},
+        figures={"certificate_sweep": png_bytes(certificate_sweep(certified, constraint))},
+        provenance={"bundle digest": "ab" * 32, "config": '{\n  "seed": 7\n}'},
+        synthetic=False,
+        val_test_openings=1,
+    )
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_the_page_opens_with_the_verdict(contents, verdict):
+    text = Page(release_report(replace(contents, acceptance=_acceptance(verdict)))).text
+    word = verdict.value.replace("_", " ")
+    assert text.index("May this be released?") < text.index(word) < text.index("Why") < text.index("Limits")
+    assert text.index("Limits") < text.index("Certificate") < text.index("Evaluation")
+
+
+def test_checks_that_did_not_pass_come_first(contents):
+    text = Page(release_report(replace(contents, acceptance=_acceptance(Verdict.FAIL)))).text
+    assert text.index("accuracy ✕ FAIL 0.5 (n = 400) ≥ 0.9") < text.index("bundle loads ✓ PASS loaded holds")
+
+
+def test_a_report_without_checks_does_not_claim_anything(contents):
+    text = Page(release_report(replace(contents, acceptance=AcceptanceReport.of("baseline", ())))).text
+    assert "INSUFFICIENT EVIDENCE" in text
+    assert "No check was made, so nothing is proven." in text
+
+
+def test_nothing_is_fetched_and_nothing_runs(contents):
+    source = release_report(contents)
+    page = Page(source)
+    links = [value for _, name, value in page.attributes if name in {"src", "href", "srcset", "action", "data"}]
+    assert links
+    assert all(link.startswith("data:image/png;base64,") for link in links)
+    assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
+    assert "http://" not in source
+    assert "https://" not in source
+    assert "url(" not in source
+
+
+def test_hostile_names_stay_text(contents, make_rows, certified):
+    rows = make_rows(60)
+    evil = replace(rows, sources=np.full(len(rows), HOSTILE))
+    check = FactCheck(name=HOSTILE, holds=True, evidence=HOSTILE)
+    page = Page(
+        release_report(
+            replace(
+                contents,
+                title=HOSTILE,
+                acceptance=AcceptanceReport.of(HOSTILE, (check,)),
+                evaluation=evaluate(certified, evil, 0.9),
+                data_summary={HOSTILE: HOSTILE, "nested": {HOSTILE: {HOSTILE: HOSTILE}}},
+                figures={HOSTILE: reliability(rows)},
+                provenance={HOSTILE: HOSTILE, "long": f"{HOSTILE}\n{HOSTILE}"},
+            )
+        )
+    )
+    assert "script" not in page.tags
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    assert page.text.count("alert('x')") >= 12
+
+
+def test_the_limits_name_exchangeability_confidence_and_openings(contents):
+    text = Page(release_report(contents)).text
+    assert "holds for rows exchangeable with the calibration rows" in text
+    assert "90 % belongs to the procedure" in text
+    assert "Opened once" in text
+
+
+@pytest.mark.parametrize(("openings", "words"), [(None, "unknown"), (0, "Never opened"), (5, "Opened 5 times")])
+def test_openings_of_the_test_rows_are_told_as_they_are(contents, openings, words):
+    assert words in Page(release_report(replace(contents, val_test_openings=openings))).text
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_rendered_scenes_are_warned_of_and_photographs_are_not(contents, synthetic):
+    assert ("Rendered scenes." in Page(release_report(replace(contents, synthetic=synthetic))).text) is synthetic
+
+
+def test_a_policy_without_exits_is_reported_with_undefined_rates(contents, no_exit, make_rows):
+    rows = make_rows(200)
+    figures = {"risk_coverage": risk_coverage(rows, no_exit)}
+    evaluation = evaluate(no_exit, rows, 0.9)
+    text = Page(release_report(replace(contents, policy=no_exit, figures=figures, evaluation=evaluation))).text
+    assert "Nothing is certified: every picture goes on to the second stage." in text
+    assert no_exit.shortfall.message in text
+    assert "FNR on exited 0 / 0 undefined (0 trials) undefined undefined" in text
+    assert "Promise, at" not in text
+
+
+def test_every_rate_comes_with_its_count_and_bounds(contents):
+    text = Page(release_report(contents)).text
+    risk = contents.evaluation.exits.fnr_on_exited
+    assert f"FNR on exited {risk.events} / {risk.trials} " in text
+    certificate = contents.policy.certificate
+    assert f"({certificate.events} of {certificate.trials})" in text
+    assert certificate.rows_digest in text
+
+
+def test_numbers_that_need_two_classes_are_undefined_with_one(contents, certified, make_rows):
+    rows = make_rows(100)
+    one = rows.take(rows.labels == 0)
+    text = Page(release_report(replace(contents, evaluation=evaluate(certified, one, 0.9)))).text
+    assert "undefined (one class)" in text
+
+
+def test_an_evaluation_of_no_rows_is_undefined_everywhere(contents, certified, make_rows):
+    text = Page(release_report(replace(contents, evaluation=evaluate(certified, make_rows(0), 0.9)))).text
+    assert "coverage 0 / 0 undefined (0 trials)" in text
+    assert "undefined (0 rows)" in text
+
+
+def test_a_missing_evaluation_is_said_to_be_missing(contents):
+    assert "No evaluation was made" in Page(release_report(replace(contents, evaluation=None))).text
+
+
+def test_figures_have_the_alternative_text_of_their_description(contents, certified):
+    figure = certificate_sweep(certified, contents.constraint)
+    for picture in (figure, png_bytes(figure)):
+        page = Page(release_report(replace(contents, figures={"certificate_sweep": picture})))
+        assert ("img", "alt", figure.get_label()) in page.attributes
+
+
+def test_the_same_contents_give_the_same_page(contents):
+    assert release_report(contents) == release_report(contents)
+
+
+def test_a_full_report_is_far_below_the_size_limit(contents, certified, make_rows):
+    rows = make_rows(400)
+    figures = {**contents.figures, "reliability": reliability(rows), "risk_coverage": risk_coverage(rows, certified)}
+    assert len(release_report(replace(contents, figures=figures)).encode()) < LARGEST_BYTES / 3
+
+
+def test_a_page_beyond_the_size_limit_is_refused_and_the_figures_are_weighed(contents):
+    png = contents.figures["certificate_sweep"] + bytes(LARGEST_BYTES)
+    with pytest.raises(Stage1Error, match=r"at most 3,000,000 are allowed.*huge 3,"):
+        release_report(replace(contents, figures={"huge": png}))
+
+
+def test_bytes_that_are_no_png_are_refused(contents):
+    with pytest.raises(Stage1Error, match="figure scan is no PNG"):
+        release_report(replace(contents, figures={"scan": b"GIF89a"}))
+
+
+def test_a_promise_other_than_the_certified_one_is_refused(contents):
+    with pytest.raises(Stage1Error, match="pass the constraint that the policy was fitted for"):
+        replace(contents, constraint=contents.constraint.model_copy(update={"max_risk": 0.01}))
+
+
+def test_a_negative_count_of_openings_is_refused(contents):
+    with pytest.raises(Stage1Error, match="val_test_openings is -1"):
+        replace(contents, val_test_openings=-1)
+
+
+def test_an_exit_error_promise_is_worded_as_one(contents):
+    constraint = contents.constraint.model_copy(update={"risk": "exit_error", "max_exit_error": 0.05})
+    certificate = contents.policy.certificate.model_copy(update={"constraint": constraint})
+    policy = contents.policy.model_copy(update={"certificate": certificate})
+    text = Page(release_report(replace(contents, policy=policy, constraint=constraint))).text
+    assert "Of the pictures that exit, at most 2 % are called wrong." in text
+    assert "guard on exit error at most 5 %" in text

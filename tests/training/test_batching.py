@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stage1_core.errors import ModelError
+from stage1_core.training.batching import largest_that_fits
+
+
+def fits_up_to(limit, error):
+    def attempt(size):
+        tried.append(size)
+        if size > limit:
+            raise error
+
+    tried: list[int] = []
+    return attempt, tried
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+    ids=["torch", "cuda", "cpu"],
+)
+def test_the_first_size_that_fits_is_taken_and_smaller_ones_are_announced(error, caplog):
+    attempt, tried = fits_up_to(20, error)
+    assert largest_that_fits((64, 32, 16, 8), attempt) == 16
+    assert tried == [64, 32, 16]
+    assert [record.getMessage()[:15] for record in caplog.records] == ["a batch of 64 d", "a batch of 32 d"]
+
+
+def test_a_first_size_that_fits_is_not_talked_about(caplog):
+    assert largest_that_fits((64, 32), lambda size: None) == 64
+    assert not caplog.records
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory():
+    attempt, tried = fits_up_to(0, RuntimeError("expected a matrix"))
+    with pytest.raises(RuntimeError, match="expected a matrix"):
+        largest_that_fits((64, 32), attempt)
+    assert tried == [64]
+
+
+def test_when_nothing_fits_the_error_says_to_add_a_smaller_size():
+    attempt, _ = fits_up_to(0, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(ModelError, match=r"32 does not fit in memory, the smallest of \(64, 32\); add a smaller"):
+        largest_that_fits((64, 32), attempt)

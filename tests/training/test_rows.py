@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from stage1_core.errors import DataError
+from stage1_core.splits import Purpose
+from stage1_core.training.rows import FeatureRows, sequential_plan, split_order
+from tests.training.toys import feature_rows
+
+
+def test_batches_are_the_rows_asked_for_in_the_order_asked_for():
+    rows = feature_rows(rows=10)
+    (first, labels), (second, _) = rows.batches([np.array([7, 2]), np.array([5])], epoch=1)
+    assert torch.equal(first, rows.features[[7, 2]])
+    assert labels.tolist() == rows.labels[[7, 2]].tolist()
+    assert torch.equal(second, rows.features[[5]])
+
+
+def test_features_may_come_from_a_read_only_memory_map(tmp_path):
+    values = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    np.save(tmp_path / "values.npy", values)
+    mapped = np.load(tmp_path / "values.npy", mmap_mode="r")
+    rows = FeatureRows.of(Purpose.FIT_WEIGHTS, np.array(list("abcd")), mapped, np.array([0, 1, 0, 1], dtype=np.int8))
+    assert np.array_equal(rows.features.numpy(), values)
+    assert rows.labels.dtype == np.int64
+
+
+def test_unequal_lengths_are_refused_with_all_three():
+    with pytest.raises(DataError, match="10 feature rows and 9 labels for 10 ids"):
+        replace(feature_rows(rows=10), labels=feature_rows(rows=9).labels)
+
+
+def test_a_short_last_batch_is_kept_or_left_out():
+    order = np.array([4, 0, 3, 1, 2])
+    assert [batch.tolist() for batch in split_order(order, 2, drop_last=False)] == [[4, 0], [3, 1], [2]]
+    assert [batch.tolist() for batch in split_order(order, 2, drop_last=True)] == [[4, 0], [3, 1]]
+    assert [batch.tolist() for batch in split_order(order[:4], 2, drop_last=True)] == [[4, 0], [3, 1]]
+    assert [batch.tolist() for batch in sequential_plan(5, 3)] == [[0, 1, 2], [3, 4]]

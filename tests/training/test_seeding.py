@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+
+from stage1_core.training.seeding import RandomStreams, epoch_order, repeatable
+
+
+def draw():
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
+def test_one_seed_decides_the_draws_of_every_generator():
+    with RandomStreams(3).installed():
+        first = draw()
+    with RandomStreams(3).installed():
+        again = draw()
+    with RandomStreams(4).installed():
+        other = draw()
+    assert first == again
+    assert all(a != b for a, b in zip(first, other, strict=True))
+
+
+def test_processes_draw_differently():
+    with RandomStreams(3, process=0).installed():
+        first = draw()
+    with RandomStreams(3, process=1).installed():
+        second = draw()
+    assert all(a != b for a, b in zip(first, second, strict=True))
+
+
+def test_streams_go_on_where_they_stopped_whatever_happens_between():
+    streams = RandomStreams(3)
+    with streams.installed():
+        unbroken = [draw(), draw()]
+    streams = RandomStreams(3)
+    with streams.installed():
+        first = draw()
+    draw()
+    with streams.installed():
+        second = draw()
+    assert [first, second] == unbroken
+
+
+def test_the_generators_outside_are_not_moved():
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    with RandomStreams(3).installed():
+        draw()
+    assert before == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+
+
+def test_the_order_of_an_epoch_is_a_permutation_that_seed_and_epoch_decide():
+    order = epoch_order(1, 2, 50)
+    assert sorted(order.tolist()) == list(range(50))
+    assert order.tolist() == epoch_order(1, 2, 50).tolist()
+    assert order.tolist() != epoch_order(1, 3, 50).tolist()
+    assert order.tolist() != epoch_order(2, 2, 50).tolist()
+
+
+def test_repeatable_switches_are_put_back():
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    with repeatable():
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cudnn.benchmark
+    assert before == (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark)
