@@ -3,8 +3,9 @@
 Pictures are read, checked, decoded, transformed, run through the packaged EfficientNet-Lite0 and written to a fresh
 feature store. The peer is the same network on pixels that are already in memory, in the better of two arrangements: one
 pass at a time with all of PyTorch's threads, or one pass a core with one thread each (what extraction does itself; it
-wins where other work shares the cores). Rounds alternate, medians are compared. Goal: end to end at 85 % of the bare
-network's rate or more.
+wins where other work shares the cores). Loading the network is not
+counted. Rounds alternate, medians are compared. Goal: end to end at 85 % of the bare network's rate or more. Processor
+seconds are given too: other work on the cores hardly changes them.
 
     python -m benchmarks.feature_extraction
 """

@@ -23,7 +23,6 @@ from stage1_core.training.loop import train
 from stage1_core.training.rows import FeatureRows
 from stage1_core.training.selection import SelectionConfig
 
-
 Seconds = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,7 @@ def run_and_summarise(flow: Flow[Any, Any], config: FrozenModel) -> None:
     from stage1_core.errors import PhaseRejected
 
     console = Console()
+    _quiet_known_errors()
     try:
         released: ReleasedPhase = flow(config)  # type: ignore[assignment]  # Prefect types async flows as well
     except PhaseRejected as rejected:
@@ -33,6 +36,21 @@ def run_and_summarise(flow: Flow[Any, Any], config: FrozenModel) -> None:
         typer.echo(f"{rejected}\nNothing was released.", err=True)
         sys.exit(NOT_ACCEPTED)
     console.print(_release_table(released))
+
+
+def _quiet_known_errors() -> None:
+    """Leave the traceback of our own errors out of the run's log: their one line says what to do."""
+    if not os.environ.get("STAGE1_DEBUG"):
+        for name in ("prefect.flow_runs", "prefect.task_runs"):
+            logging.getLogger(name).addFilter(_without_known_traceback)
+
+
+def _without_known_traceback(record: logging.LogRecord) -> bool:
+    from stage1_core.errors import Stage1Error
+
+    if record.exc_info and isinstance(record.exc_info[1], Stage1Error):
+        record.exc_info = None
+    return True
 
 
 def _acceptance_table(report: Mapping[str, Any]) -> Table:

@@ -106,6 +106,8 @@ class RiskCheck(FrozenModel):
     """The same count for a policy that calls every picture "no roadwork"."""
     trials_needed: Count
     """Trials at which the observed events would be enough, if no further event occurs."""
+    no_exit_reason: str | None = None
+    """What the search was short of, where the policy lets nothing exit."""
 
     @property
     def control_rejected(self) -> bool:
@@ -124,6 +126,8 @@ class RiskCheck(FrozenModel):
     @property
     def evidence(self) -> str:
         """What was seen, for a table."""
+        if self.no_exit_reason is not None:
+            return self.no_exit_reason
         seen = self.risk.in_words()
         if not self.control_rejected:
             return f"{seen}; void: the known-bad policy was not rejected"

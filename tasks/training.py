@@ -11,7 +11,7 @@ import numpy as np
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
 from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes
 from stage1_core.model.classifier import predict_features
-from stage1_core.model.head import HeadConfig, build_head
+from stage1_core.model.head import Head, HeadConfig, build_head
 from stage1_core.model.head_files import load_head, save_head
 from stage1_core.predictions import Predictions
 from stage1_core.splits import Purpose
@@ -41,12 +41,12 @@ def train_head(
             model, fit_rows, select_rows, training, checkpoint_folder(identity), identity=identity, on_epoch=reporter
         )
 
-    def write(folder: Path) -> None:
-        save_head(model, folder)
-        shutil.copyfile(checkpoint_folder(identity) / LOG_FILE, folder / LOG_FILE)
-
-    purposes = (Purpose.FIT_WEIGHTS, Purpose.SELECT_MODEL)
-    return store().put(ArtifactKind.HEAD, write, inputs=[ledger, features], purposes=purposes)
+    return store().put(
+        ArtifactKind.HEAD,
+        lambda folder: _write_head(model, checkpoint_folder(identity) / LOG_FILE, folder),
+        inputs=[ledger, features],
+        purposes=(Purpose.FIT_WEIGHTS, Purpose.SELECT_MODEL),
+    )
 
 
 @task
@@ -74,6 +74,11 @@ def training_identity(head: HeadConfig, training: TrainingConfig, features: Arti
     """Digest of all that determines a training: shape, configuration, data, library."""
     parts = [head.model_dump(mode="json"), training.model_dump(mode="json"), features.sha256, core_source_digest()]
     return digest_of_bytes(canonical_json(parts))
+
+
+def _write_head(model: Head, epochs: Path, folder: Path) -> None:
+    save_head(model, folder)
+    shutil.copyfile(epochs, folder / LOG_FILE)
 
 
 class _EpochReporter:

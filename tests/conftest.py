@@ -1,6 +1,12 @@
-"""Settings shared by all tests."""
+"""Settings and fixtures shared by all tests."""
 
 from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +15,65 @@ from hypothesis import settings
 settings.register_profile("stage1", deadline=None)  # a loaded machine is not a failing test
 settings.load_profile("stage1")
 
+# Read by Prefect and MLflow when they are imported. With the two services the harness's SQLite database answers "locked"
+# so often that flows take ten times as long; no test needs the rows that they write.
+os.environ["PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED"] = "false"
+os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED"] = "false"
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ["PREFECT_API_URL"] = ""  # never a developer's own server
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(20260101)
+
+
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[None]:
+    """A Prefect server for the session, and flows without the heartbeat thread that costs each a second."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    with (
+        prefect_test_harness(server_startup_timeout=90),
+        temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield
+
+
+@pytest.fixture(scope="session")
+def empty_tracking_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs. Making its tables takes seconds, copying it does not."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("tracking") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[Path]:
+    """Steps of flows keep everything below ``folder``, which holds ``mlflow.db``."""
+    from prefect.settings import PREFECT_RESULTS_LOCAL_STORAGE_PATH, temporary_settings
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        temporary_settings(updates={PREFECT_RESULTS_LOCAL_STORAGE_PATH: folder / "results"}),
+    ):
+        patch.setenv("STAGE1_ARTIFACTS", str(folder))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        patch.setenv("PREFECT_RESULTS_LOCAL_STORAGE_PATH", str(folder / "results"))
+        yield folder
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, prefect_api: None, empty_tracking_store: Path) -> Iterator[Path]:
+    """An empty workspace of the test's own, in which flows and tasks run."""
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    shutil.copy(empty_tracking_store, folder / "mlflow.db")
+    with working_in(folder):
+        yield folder

@@ -65,11 +65,12 @@ def score_pictures(
 
 @contextmanager
 def full_precision(device: str) -> Iterator[None]:
-    """No TF32 on a GPU: its ten bits of mantissa move logits by more than golden pictures allow. Put back afterwards."""
+    """No TF32 on a GPU inside the block: its ten bits of mantissa move logits by more than golden pictures allow."""
     if not device.startswith("cuda"):
         yield
         return
-    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    matmul = torch.backends.cuda.matmul
+    convolution = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # torch's own module class has it
     before = matmul.fp32_precision, convolution.fp32_precision
     matmul.fp32_precision = convolution.fp32_precision = "ieee"
     try:

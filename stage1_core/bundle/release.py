@@ -47,7 +47,7 @@ made of them.
 def release_bundle(contents: BundleContents, folder: Path, *, created_at: datetime | None = None) -> BundleManifest:
     """Write the bundle to ``folder``, which must be absent or empty. All of it appears there at once, or nothing.
 
-    The bundle is loaded and its golden pictures replayed before it is put in place. ``created_at`` is
+    The bundle is loaded and its golden pictures replayed before it is put in place. Without ``created_at`` the time is
     SOURCE_DATE_EPOCH where that is set, else the clock's. Raises `BundleError`.
     """
     folder = folder.absolute()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.special import expit
 
 from stage1_core.bundle.inference import Picture, score_pictures
@@ -131,6 +132,7 @@ def load_bundle(
 def load_classifier(folder: Path, manifest: BundleManifest, *, device: str) -> Classifier:
     """Backbone and head, in eval mode. Raises `BundleError` where they are damaged or not those of the manifest."""
     model = manifest.model
+    _require_device(device)
     try:
         head = build_head(model.in_features, model.head, seed=0)
         load_whole(head, read_state_dict(folder / model.weights), source=model.weights, may_lack=())
@@ -154,6 +156,17 @@ def replay_golden(stage1: Stage1, folder: Path) -> None:
     except Stage1Error as error:
         raise BundleError(f"{folder}: the golden pictures cannot be decided: {error}") from error
     golden.require_reproduced(scores, decisions)
+
+
+def _require_device(device: str) -> None:
+    try:
+        known = torch.device(device)
+    except RuntimeError as error:
+        raise BundleError(f"there is no device {device!r}; give cpu, cuda or cuda:0") from error
+    if known.type == "cuda" and (known.index or 0) >= torch.cuda.device_count():
+        raise BundleError(
+            f"device {device!r} is asked for, but this machine has {torch.cuda.device_count()} GPUs; give cpu"
+        )
 
 
 def _backbone_config(folder: Path, backbone: EmbeddedBackbone | ReferencedBackbone) -> BackboneConfig:

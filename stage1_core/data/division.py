@@ -99,7 +99,7 @@ def _require_both_classes(rows: pd.DataFrame) -> None:
         inside = labelled[labelled["split"] == part.value]
         for half in Half if part is Split.VAL_CALIB else (None,):
             here = inside if half is None else inside[inside["half"] == half.value]
-            for label, word in ((1, "roadwork"), (0, "no-roadwork")):
+            for label, word in ((1, "positive"), (0, "negative")):
                 if not (here["label"] == label).any():
                     place = part.value if half is None else f"{part.value} ({half.value} half)"
                     of_class = labelled[labelled["label"] == label]

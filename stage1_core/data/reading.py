@@ -70,8 +70,8 @@ def _parts(config: SourceConfig) -> Iterator[tuple[str, str]]:
 
 def _stamps(pictures: pd.Series) -> Iterator[tuple[str, str]]:
     """(path, size and time of change) of the pictures that exist, in an order that depends on their paths alone."""
-    listed = set(pictures)
-    folders = sorted(set(pictures.str.replace(r"/[^/]*$", "", regex=True)))
+    listed = set(pictures.tolist())
+    folders = sorted(pictures.str.replace(r"/[^/]*$", "", regex=True).unique().tolist())
     for folder in folders:
         yield from sorted(_stamps_in(folder, listed))
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 from pydantic import Field
 
 from stage1_core.config import FrozenModel
 from stage1_core.data.access_log import AccessEntry
 from stage1_core.data.split_config import CutPool, CutValidation, SplitConfig
 from stage1_core.splits import Half, Purpose, Split
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Count = Annotated[int, Field(ge=0)]
 

@@ -71,11 +71,13 @@ def baseline_report(
     ``selected`` and ``reference_accuracy`` are measured on VAL_SELECT, the risk on the certifying rows, and ``final``
     on VAL_TEST, where only a contradiction of the certificate counts: too few test rows are no failure.
     """
-    rows = certify_on.independent()
+    rows = constraint.countable(certify_on)
     exited = policy.decide(rows.scores).exited
     floor = None if reference_accuracy is None else reference_accuracy - config.max_accuracy_deficit
     checks: list[AcceptanceCheck] = [
-        risk_check(f"certified {constraint.risk}", policy, rows, constraint),
+        risk_check(
+            f"certified {constraint.risk}", policy, rows, constraint, no_exit_reason=policy.no_exit_reason
+        ),
         ValueCheck(
             name="coverage on the certifying rows",
             value=float(exited.mean()) if len(rows) else None,

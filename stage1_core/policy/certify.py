@@ -170,7 +170,9 @@ class CallsEverythingNegative:
         return Decisions.of(np.ones(n, dtype=np.bool_), np.zeros(n, dtype=np.int64))
 
 
-def risk_check(name: str, policy: Decides, rows: Predictions, constraint: RiskConstraint) -> RiskCheck:
+def risk_check(
+    name: str, policy: Decides, rows: Predictions, constraint: RiskConstraint, *, no_exit_reason: str | None = None
+) -> RiskCheck:
     """The acceptance check of ``policy`` on ``rows`` (independent rows), with its negative control."""
     found = constraint.estimate(policy.decide(rows.scores), rows.labels)
     control = constraint.estimate(CallsEverythingNegative().decide(rows.scores), rows.labels)
@@ -181,6 +183,7 @@ def risk_check(name: str, policy: Decides, rows: Predictions, constraint: RiskCo
         risk=counted(found, constraint.confidence),
         negative_control=counted(control, constraint.confidence),
         trials_needed=trials_needed(found.events, constraint.max_risk, constraint.confidence),
+        no_exit_reason=no_exit_reason,
     )
 
 

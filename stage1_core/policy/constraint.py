@@ -9,7 +9,7 @@ from pydantic import Field
 from stage1_core.config import FrozenModel
 from stage1_core.metrics.intervals import binomial_p_value
 from stage1_core.metrics.risk import RISKS, RiskEstimate, exit_error, fpr_on_exited
-from stage1_core.predictions import Decisions, Integer
+from stage1_core.predictions import Decisions, Integer, Predictions
 
 Ceiling = Annotated[float, Field(gt=0, lt=1)]
 
@@ -39,6 +39,13 @@ class RiskConstraint(FrozenModel):
     """Guard, as a fraction: certified together with the risk where it is set, reported always."""
     max_fpr_on_exited: Ceiling | None = None
     """Guard on false alarms among exited pictures, as a fraction."""
+    counting: Literal["one_per_group", "every_row"] = "one_per_group"
+    """Rows that are counted. The certificate needs independent rows, and pictures of one group (scene, video) are not:
+    "every_row" certifies only where each group is one picture, or where you know better and say so."""
+
+    def countable(self, rows: Predictions) -> Predictions:
+        """Those of ``rows`` that the promise is counted on."""
+        return rows if self.counting == "every_row" else rows.independent()
 
     @property
     def delta(self) -> float:

@@ -22,6 +22,11 @@ class NoExit(FrozenModel):
 
     can_exit: ClassVar[bool] = False
 
+    @property
+    def no_exit_reason(self) -> str:
+        """What is missing, in one sentence."""
+        return self.shortfall.message
+
     def strictest(self) -> NoExit:
         """Itself: nothing is stricter."""
         return self

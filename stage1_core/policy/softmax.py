@@ -57,6 +57,7 @@ class SoftmaxPolicy(ThresholdExit):
     stage1_core_version: str = __version__
 
     can_exit: ClassVar[bool] = True
+    no_exit_reason: ClassVar[None] = None
 
     def strictest(self) -> SoftmaxPolicy:
         """The same policy at threshold 1, where practically nothing exits: for rehearsing a release."""
@@ -109,7 +110,7 @@ class SoftmaxPolicyConfig(FrozenModel):
     certifies_on: ClassVar[Purpose] = Purpose.CERTIFY_UNCALIBRATED_POLICY
 
     def fit(self, order_on: Predictions, certify_on: Predictions, constraint: RiskConstraint) -> SoftmaxPolicy | NoExit:
-        """The laxest certified threshold, or `NoExit` with what is missing. Counts one row per group and label.
+        """The laxest certified threshold, or `NoExit` with what is missing. Counts the rows that the constraint says.
 
         Raises `SplitUseError` for rows of another purpose and `PolicyError` when the two sets share an id or there is
         nothing to order on.
@@ -121,7 +122,7 @@ class SoftmaxPolicyConfig(FrozenModel):
             raise PolicyError(f"{len(shared)} rows order and certify, e.g. {min(shared)}; split them apart")
         if len(order_on) == 0:
             raise PolicyError("no row to order the thresholds on; give the rows that the model was selected on")
-        order, rows = order_on.independent(), certify_on.independent()
+        order, rows = constraint.countable(order_on), constraint.countable(certify_on)
         candidates = [ThresholdExit(exit_threshold=float(level)) for level in self.grid.levels(order)]
         ordered = [candidate.decide(order.scores) for candidate in candidates]
         start = likeliest_start(ordered, order, rows.labels, constraint)

@@ -73,6 +73,12 @@ def synthetic_warning() -> Html:
     )
 
 
+EVERY_ROW = (
+    "Pictures of one group (a scene, a video) were counted as if they were independent. Where they resemble each "
+    "other, the bound is too small."
+)
+
+
 def limits_section(contents: ReportContents) -> Html:
     """What the certificate does not say."""
     items = [
@@ -88,6 +94,8 @@ def limits_section(contents: ReportContents) -> Html:
         counted = RISK_SENTENCES[contents.constraint.risk]
         average = f"The rate counts {counted}, over all sources together. A single source or place can be worse."
         items.insert(2, ("An average.", average))
+    if contents.constraint.counting == "every_row":
+        items.insert(1, ("Every row was counted.", EVERY_ROW))
     listed = [element("li", element("strong", lead), f" {text}") for lead, text in items]
     return element("section", element("h2", "Limits"), element("ul", *listed, class_="limits"))
 

@@ -47,10 +47,26 @@ class TrainingConfig(FrozenModel):
     """Of every random draw: initial weights, order of the rows, dropout, augmentation."""
 
 
+def cached_features_training() -> TrainingConfig:
+    """For a head on the cached features of a few hundred to some thousand pictures.
+
+    With so few steps the default learning rate leaves the head unfinished. Accuracy on a few hundred SELECT_MODEL rows
+    is coarse, and patience on it stops too early; AUGRC is finer.
+    Run: as any other training; 30 epochs of 1,300 rows take 3 seconds on one core.
+    Expect: on EfficientNet-Lite0 features of rendered scenes, an accuracy on 1,027 other rows of .929, .983, .983 after
+    294, 1,320, 2,744 rows (one seed); with the default rate .923, .967, .978, logistic regression .935, .974, .975.
+    """
+    return TrainingConfig(
+        optimizer=AdamWConfig(lr_head=1e-3),
+        selection=SelectionConfig(metric=SelectionMetric.AUGRC, keep_also=(SelectionMetric.ACCURACY,), patience=None),
+        epochs=30,
+    )
+
+
 def historical_training() -> TrainingConfig:
     """The historical trainer (its first full version): constants, schedule, accumulation, average and log.
 
-    Run: `stage1 train` with this config, or the `baseline_parity` recipe; a minute on cached features.
+    Run: `stage1 train` with this config, or the `baseline_parity` recipe.
     Expect: the learning rates of its log to the printed digit, 4.95e-05 after epoch 1 of 6,251 rows; a validation
     accuracy near that of the initial head, since the average keeps 99 % of it. docs/parity.md lists what differs.
     """

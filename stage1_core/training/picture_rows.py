@@ -28,7 +28,7 @@ class PictureRows:
         if not len(ids) == len(labels) == len(pictures):
             raise DataError(f"{len(pictures)} pictures, {len(labels)} labels and {len(ids)} ids; pass one each")
         self.purpose = purpose
-        self.ids = ids
+        self.ids: Text = np.asarray(ids, dtype=np.str_)
         self.labels = labels.astype(np.int64)  # a copy: pandas hands out read-only arrays
         self._plan = _Plan()
         self._loader: DataLoader[tuple[Tensor, int]] = DataLoader(

@@ -65,7 +65,8 @@ class FeatureRows:
     @staticmethod
     def of(purpose: Purpose, ids: Text, values: np.ndarray[Any, np.dtype[np.float32]], labels: Integer) -> FeatureRows:
         """Copy ``(n, features)`` ``values``, which may be a read-only memory map, into memory."""
-        return FeatureRows(purpose, ids, labels.astype(np.int64), torch.from_numpy(np.array(values, dtype=np.float32)))
+        features = torch.from_numpy(np.array(values, dtype=np.float32))
+        return FeatureRows(purpose, np.asarray(ids, dtype=np.str_), labels.astype(np.int64), features)
 
     def on(self, device: torch.device) -> FeatureRows:
         """The features on ``device``."""

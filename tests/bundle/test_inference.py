@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import pytest
+import contextlib
+
 import torch
 
 from stage1_core.bundle.inference import full_precision
@@ -12,8 +13,14 @@ def precisions() -> tuple[str, str]:
 
 def test_a_gpu_computes_without_tf32_inside_the_block_and_as_before_after_it():
     before = precisions()
-    with pytest.raises(KeyError), full_precision("cuda:0"):
+    with full_precision("cuda:0"):
         assert precisions() == ("ieee", "ieee")
+    assert precisions() == before
+
+
+def test_an_error_inside_the_block_puts_the_precision_back():
+    before = precisions()
+    with contextlib.suppress(KeyError), full_precision("cuda:0"):
         raise KeyError
     assert precisions() == before
 

@@ -95,6 +95,12 @@ def test_a_bundle_reached_through_a_link_to_its_folder_loads(released, tmp_path)
     load_bundle(tmp_path / "current")
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(released, device):
+    with pytest.raises(BundleError, match=f"device '{device}'"):
+        load_bundle(released, device=device)
+
+
 def test_without_verification_pointers_and_listing_are_still_checked(bundle):
     (bundle / "extra.json").write_text("{}")
     with pytest.raises(BundleError, match=r"extra\.json"):

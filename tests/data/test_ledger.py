@@ -153,7 +153,7 @@ def test_nothing_to_cut_is_refused() -> None:
 
 def test_too_few_groups_of_a_class_are_refused_with_their_number() -> None:
     rows = sample_rows([0] * 40 + [1] * 6, groups=[f"g{min(row, 41)}" for row in range(46)])
-    with pytest.raises(DataError, match=r"got no roadwork picture: the data hold 6 of them in 2 groups"):
+    with pytest.raises(DataError, match=r"got no positive picture: the data hold 6 of them in 2 groups"):
         split(rows, CutPool())
 
 

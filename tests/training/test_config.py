@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from stage1_core.training.config import TrainingConfig, historical_training, historical_training_of_second_version
+from stage1_core.training.config import (
+    TrainingConfig,
+    cached_features_training,
+    historical_training,
+    historical_training_of_second_version,
+)
 
-RECIPES = [TrainingConfig(), historical_training(), historical_training_of_second_version()]
+RECIPES = [TrainingConfig(), cached_features_training(), historical_training(), historical_training_of_second_version()]
 
 
 @pytest.mark.parametrize("config", RECIPES)
@@ -12,8 +17,8 @@ def test_every_recipe_survives_json_with_its_digest(config):
     assert TrainingConfig.model_validate_json(config.to_json()).digest() == config.digest()
 
 
-def test_recipes_are_three_different_trainings():
-    assert len({config.digest() for config in RECIPES}) == 3
+def test_recipes_are_four_different_trainings():
+    assert len({config.digest() for config in RECIPES}) == 4
 
 
 def test_a_config_has_at_most_twelve_fields_and_two_switches():

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -27,6 +28,12 @@ def test_features_may_come_from_a_read_only_memory_map(tmp_path):
     rows = FeatureRows.of(Purpose.FIT_WEIGHTS, np.array(list("abcd")), mapped, np.array([0, 1, 0, 1], dtype=np.int8))
     assert np.array_equal(rows.features.numpy(), values)
     assert rows.labels.dtype == np.int64
+
+
+def test_ids_may_come_from_a_table():
+    ids = pd.Series(["a", "b"])
+    rows = FeatureRows.of(Purpose.FIT_WEIGHTS, ids.to_numpy(), np.zeros((2, 3), dtype=np.float32), np.array([0, 1]))
+    assert rows.ids.dtype.kind == "U"
 
 
 def test_unequal_lengths_are_refused_with_all_three():

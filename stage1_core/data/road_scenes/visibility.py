@@ -13,8 +13,8 @@ VEHICLE_KINDS = frozenset({"car_coupe", "car_beetle", "car_sport", "car_jeep", "
 _SMALLEST_HEIGHT = 0.054
 """Least height of an evident object as a fraction of the picture's: 12 of 224 pixels."""
 _LEAST_OBJECTS = 2
-_LEAST_AREA = 0.025
-"""Least area of all evident objects together as a fraction of the central square: 1,254 of 224 x 224 pixels."""
+_LEAST_AREA = 0.02
+"""Least area of all evident objects together as a fraction of the central square: 1,004 of 224 x 224 pixels."""
 _LEAST_UNCOVERED = 0.6
 _LEAST_CONTRAST = 0.35
 _SAMPLES_PER_SIDE = 5

@@ -85,6 +85,7 @@ def _extracted(folder: Path, stamp: bytes) -> list[ShardRow] | None:
 def _write_pictures(shard: Path, folder: Path) -> Iterator[ShardRow]:
     number = 0
     try:
+        # without pre_buffer=False, all row groups stay in memory until the last one is read
         with pq.ParquetFile(shard, buffer_size=2**20, pre_buffer=False) as file:
             columns = [name for name in file.schema_arrow.names if name.split(".")[0] in _COLUMNS]
             missing = [name for name in ("image", "label") if name not in {column.split(".")[0] for column in columns}]

@@ -32,6 +32,14 @@ def test_linked_folders_are_followed_and_circles_end(tmp_path):
     assert list_files(tmp_path / "here") == ["a.jpg", "link/b.jpg"]
 
 
+def test_a_folder_that_is_linked_twice_is_listed_twice_so_that_the_audit_sees_the_copies(tmp_path):
+    touch(tmp_path, "far/b.jpg")
+    (tmp_path / "here").mkdir()
+    for name in ("works", "street"):
+        (tmp_path / "here" / name).symlink_to(tmp_path / "far")
+    assert list_files(tmp_path / "here") == ["street/b.jpg", "works/b.jpg"]
+
+
 def test_a_name_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / os.fsdecode(b"stra\xdfe.jpg")).touch()
     with pytest.raises(DataError, match="not UTF-8"):

@@ -1,0 +1,78 @@
+"""A release in miniature: little pictures whose class is easy to see, an untrained backbone, a small head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from stage1_core.bundle.manifest import ReleaseConfig
+from stage1_core.data.audit import AuditConfig
+from stage1_core.data.config import DataConfig
+from stage1_core.data.split_config import CutPool
+from stage1_core.data.sources.natix_csv import NatixCsvSource
+from stage1_core.data.transforms import ResizeCenterCrop
+from stage1_core.model.backbone_config import RandomWeights, TimmBackboneConfig
+from stage1_core.model.head import HeadConfig
+from stage1_core.phases.baseline import BaselineConfig
+from stage1_core.policy.constraint import RiskConstraint
+from stage1_core.training.batching import BatchConfig
+from stage1_core.training.config import TrainingConfig
+from stage1_core.training.optimizer import AdamWConfig
+from stage1_core.training.selection import SelectionConfig
+
+PICTURES = 240
+SIDE_PX = 40
+ORANGE, BLUE = (230, 120, 20), (40, 90, 200)
+
+
+def draw_pictures(folder: Path, count: int = PICTURES) -> Path:
+    """Noise with an orange (roadwork) or a blue blob somewhere, as ``images/`` and ``labels.csv``; all are different."""
+    images = folder / "images"
+    images.mkdir(parents=True)
+    labels = [number % 2 for number in range(count)]
+    for number, label in enumerate(labels):
+        draw_picture(images / f"{number:04}.png", label, seed=number)
+    lines = [f"{number:04}.png,{label}" for number, label in enumerate(labels)]
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def draw_picture(path: Path, label: int, *, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    pixels = draw.integers(0, 256, (SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
+    top, left = draw.integers(0, SIDE_PX - 24, 2)
+    pixels[top : top + 24, left : left + 24] = ORANGE if label else BLUE
+    Image.fromarray(pixels).save(path)
+
+
+def toy_config(pictures: Path, **changes: Any) -> BaselineConfig:
+    """A release that is certified in seconds: of 24 or more exited positives none may be missed."""
+    parts: dict[str, Any] = {
+        "data": DataConfig(
+            sources=(
+                NatixCsvSource(name="toy", root=pictures, label_file="labels.csv", image_folder="images"),
+            ),
+            audit=AuditConfig(near_duplicate_distance=None),
+            split=CutPool(train=0.3, select=0.2, calib=0.35, test=0.15),
+        ),
+        "backbone": TimmBackboneConfig(model="test_vit", weights=RandomWeights(seed=1)),
+        "transform": ResizeCenterCrop(resize_px=36, crop_px=32),
+        "head": HeadConfig(hidden=16),
+        "training": toy_training(),
+        "constraint": RiskConstraint(max_risk=0.1),
+        "release": ReleaseConfig(name="toy", golden_pictures=4),
+    }
+    return BaselineConfig(**(parts | changes))
+
+
+def toy_training(**changes: Any) -> TrainingConfig:
+    parts: dict[str, Any] = {
+        "optimizer": AdamWConfig(lr_head=3e-3),
+        "batch": BatchConfig(sizes=(16,)),
+        "selection": SelectionConfig(patience=None),
+        "epochs": 4,
+    }
+    return TrainingConfig(**(parts | changes))
