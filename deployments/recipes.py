@@ -19,8 +19,7 @@ from stage1_core.model.backbone_config import EFFICIENTNET_LITE0, TransformersBa
 from stage1_core.model.head import HeadConfig
 from stage1_core.phases.baseline import BaselineAcceptance, BaselineConfig
 from stage1_core.phases.ladder import LadderConfig
-from stage1_core.training.config import TrainingConfig, historical_training
-from stage1_core.training.optimizer import AdamWConfig
+from stage1_core.training.config import historical_training
 
 
 def demo_scenes(*, pictures: int = 4200, seed: int = 0) -> RoadScenesConfig:
@@ -49,7 +48,6 @@ def demo(folder: Path | None = None) -> BaselineConfig:
         ),
         backbone=EFFICIENTNET_LITE0,
         transform=ResizeCenterCrop(resize_px=224, crop_px=224),
-        training=TrainingConfig(optimizer=AdamWConfig(lr_head=1e-3)),
         acceptance=BaselineAcceptance(min_coverage=0.3),
         release=ReleaseConfig(name="stage1-demo", description="Rendered road scenes: is there roadwork?"),
     )

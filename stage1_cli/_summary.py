@@ -33,7 +33,7 @@ def run_and_summarise(flow: Flow[Any, Any], config: FrozenModel) -> None:
         released: ReleasedPhase = flow(config)  # type: ignore[assignment]  # Prefect types async flows as well
     except PhaseRejected as rejected:
         console.print(_acceptance_table(rejected.report))
-        typer.echo(f"{rejected}\nNothing was released.", err=True)
+        typer.echo(f"{rejected.report['phase']}: {rejected.report['verdict']}; nothing was released", err=True)
         sys.exit(NOT_ACCEPTED)
     console.print(_release_table(released))
 
@@ -54,11 +54,12 @@ def _without_known_traceback(record: logging.LogRecord) -> bool:
 
 
 def _acceptance_table(report: Mapping[str, Any]) -> Table:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from stage1_core.acceptance import AcceptanceReport
 
-    table = Table("check", "verdict", "evidence", "demand", title="Acceptance")
+    verdict = Column("verdict", no_wrap=True)
+    table = Table("check", verdict, "evidence", "demand", title="Acceptance", show_lines=True)
     for row in AcceptanceReport.model_validate(report).table():
         table.add_row(*row.values())
     return table

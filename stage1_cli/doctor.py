@@ -86,9 +86,9 @@ def _server(name: str, variable: str, health: str, otherwise: str) -> Finding:
 
     address = os.environ.get(variable, "")
     parts = urlsplit(address)
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # never a password
     if parts.scheme not in ("http", "https"):
-        return Finding(f"{name} server", True, f"{otherwise or address} ({variable})")
-    shown = f"{parts.scheme}://{parts.hostname}:{parts.port or ''}{parts.path}"
+        return Finding(f"{name} server", True, f"{otherwise or shown} ({variable})")
     try:
         with urllib.request.urlopen(shown.rstrip("/") + health, timeout=SECONDS_TO_ANSWER) as answer:
             return Finding(f"{name} server", answer.status == 200, f"{shown} answers {answer.status}")

@@ -26,7 +26,7 @@ from tasks.data import load_ledger
 from tasks.features import feature_rows
 from tasks.phase import PhaseArtifacts
 from tasks.policy import load_policy, load_predictions
-from tasks.training import predictions_for
+from tasks.training import predictions_for, weights_digest
 
 EVALUATION_FILE = "evaluation.json"
 PREDICTIONS_FILE = "predictions.npz"
@@ -42,7 +42,7 @@ def evaluate_policy(
     access_log(splits.digest).record(
         "opened",
         Purpose.FINAL_EVALUATION,
-        subject=f"{head.sha256} {policy.sha256}",
+        subject=f"{weights_digest(head)} {policy.sha256}",
         rows_digest=splits.rows_digest(Purpose.FINAL_EVALUATION),
         reason="final evaluation of a release candidate",
     )

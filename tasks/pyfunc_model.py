@@ -1,8 +1,8 @@
 """The bundle as an MLflow pyfunc model, loaded from this source and not from a pickle.
 
-Input: a data frame with a binary column ``image`` (JPEG or PNG bytes), or a list of such bytes. Output: a data frame
-with ``exited`` (bool), ``label`` (0, 1, or -1 where the picture goes to the second stage) and ``probability`` (of
-roadwork). The digests of the bundle are verified on load, which MLflow itself does not do.
+Input: a data frame with a binary column ``image`` (JPEG or PNG bytes). Output: a data frame with ``exited`` (bool),
+``label`` (0, 1, or -1 where the picture goes to the second stage) and ``probability`` (of roadwork). The digests of the
+bundle are verified on load, which MLflow itself does not do.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import mlflow
+import pandas as pd
 from mlflow.pyfunc.model import PythonModel
 
 
@@ -22,15 +23,13 @@ class Stage1Model(PythonModel):
 
         self._stage1 = load_bundle(context.artifacts["bundle"])
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One row for each picture."""
         import io
 
-        import pandas as pd
         from PIL import Image
 
-        encoded = model_input["image"] if isinstance(model_input, pd.DataFrame) else model_input
-        decisions = self._stage1.decide([Image.open(io.BytesIO(picture)) for picture in encoded])
+        decisions = self._stage1.decide([Image.open(io.BytesIO(picture)) for picture in model_input["image"]])
         return pd.DataFrame(
             {
                 "exited": [decision.exited for decision in decisions],

@@ -9,10 +9,10 @@ from typing import Self
 import numpy as np
 
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
-from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes
+from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes, digest_of_file
 from stage1_core.model.classifier import predict_features
 from stage1_core.model.head import Head, HeadConfig, build_head
-from stage1_core.model.head_files import load_head, save_head
+from stage1_core.model.head_files import WEIGHTS_FILE, load_head, save_head
 from stage1_core.predictions import Predictions
 from stage1_core.splits import Purpose
 from stage1_core.training.config import TrainingConfig
@@ -68,6 +68,11 @@ def predictions_for(head: ArtifactRef, ledger: ArtifactRef, features: ArtifactRe
     scores = predict_features(load_head(store().open(head)), rows.features.numpy(), rows.ids)
     groups, sources = (table[name].to_numpy(dtype=np.str_) for name in ("group", "source"))
     return Predictions(purpose, scores, rows.labels, groups, sources)
+
+
+def weights_digest(head: ArtifactRef) -> str:
+    """Digest of a stored head's weights: the same weights trained again are the same model, whatever the log says."""
+    return digest_of_file(store().open(head) / WEIGHTS_FILE)
 
 
 def training_identity(head: HeadConfig, training: TrainingConfig, features: ArtifactRef) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +16,24 @@ from hypothesis import settings
 settings.register_profile("stage1", deadline=None)  # a loaded machine is not a failing test
 settings.load_profile("stage1")
 
-# Read by Prefect and MLflow when they are imported. With the two services the harness's SQLite database answers "locked"
-# so often that flows take ten times as long; no test needs the rows that they write.
-os.environ["PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED"] = "false"
-os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED"] = "false"
-os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
-os.environ["PREFECT_API_URL"] = ""  # never a developer's own server
-os.environ["DO_NOT_TRACK"] = "1"
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What Prefect and MLflow read when they are imported: no server, folder or page of whoever runs the tests."""
+    home = tempfile.TemporaryDirectory(prefix="stage1-tests-")
+    config.add_cleanup(home.cleanup)
+    os.environ.update(
+        {
+            "PREFECT_HOME": home.name,
+            "PREFECT_API_URL": "",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{home.name}/mlflow.db",
+            # With these two the harness's SQLite answers "locked" so often that flows take ten times as long.
+            "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
+            "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
+        }
+    )
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from stage1_core.policy import AnyPolicy, AnyPolicyConfig, SoftmaxPolicyConfig
 from stage1_core.policy.certify import risk_check
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Predictions
-from stage1_core.training.config import TrainingConfig
+from stage1_core.training.config import TrainingConfig, cached_features_training
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -43,7 +43,7 @@ class BaselineConfig(FrozenModel):
     """Geometry of the pictures that the backbone sees; it travels in the bundle."""
     head: HeadConfig = HeadConfig()
     """The small classifier on the features."""
-    training: TrainingConfig = TrainingConfig()
+    training: TrainingConfig = cached_features_training()
     """How the head is trained."""
     policy: AnyPolicyConfig = SoftmaxPolicyConfig()
     """How the exit rule is searched."""
@@ -75,9 +75,7 @@ def baseline_report(
     exited = policy.decide(rows.scores).exited
     floor = None if reference_accuracy is None else reference_accuracy - config.max_accuracy_deficit
     checks: list[AcceptanceCheck] = [
-        risk_check(
-            f"certified {constraint.risk}", policy, rows, constraint, no_exit_reason=policy.no_exit_reason
-        ),
+        risk_check(f"certified {constraint.risk}", policy, rows, constraint, no_exit_reason=policy.no_exit_reason),
         ValueCheck(
             name="coverage on the certifying rows",
             value=float(exited.mean()) if len(rows) else None,

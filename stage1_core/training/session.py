@@ -46,8 +46,10 @@ def run_training(
     for result in train(model, fit_rows, select_rows, config, state=state, on_update=on_update):
         state = result.state()
         rows.append(epoch_row(result, config.epoch_log))
-        save_checkpoint(folder, state, config_digest=identity)
+        # The log first: a kill in between leaves a row too many, which continuing cuts off, and never one too few.
+        folder.mkdir(parents=True, exist_ok=True)
         write_log(folder / LOG_FILE, rows)
+        save_checkpoint(folder, state, config_digest=identity)
         if on_epoch is not None:
             on_epoch(result)
     if state is None:

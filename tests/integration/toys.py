@@ -52,9 +52,7 @@ def toy_config(pictures: Path, **changes: Any) -> BaselineConfig:
     """A release that is certified in seconds: of 24 or more exited positives none may be missed."""
     parts: dict[str, Any] = {
         "data": DataConfig(
-            sources=(
-                NatixCsvSource(name="toy", root=pictures, label_file="labels.csv", image_folder="images"),
-            ),
+            sources=(NatixCsvSource(name="toy", root=pictures, label_file="labels.csv", image_folder="images"),),
             audit=AuditConfig(near_duplicate_distance=None),
             split=CutPool(train=0.3, select=0.2, calib=0.35, test=0.15),
         ),

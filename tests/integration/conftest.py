@@ -1,0 +1,71 @@
+"""One released run for all tests of this folder, and copies of its workspace to change."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+import prefect
+import pytest
+
+from flows.baseline import baseline
+from stage1_core.phases.baseline import BaselineConfig
+from tasks.phase import ReleasedPhase
+from tests.conftest import working_in
+from tests.integration.toys import draw_pictures, toy_config
+
+
+class FinishedRun(NamedTuple):
+    """A released run and where it lies."""
+
+    workspace: Path
+    config: BaselineConfig
+    flow_run_id: UUID
+    released: ReleasedPhase
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory, prefect_api: None, empty_tracking_store: Path) -> FinishedRun:
+    """The toy, released."""
+    place = tmp_path_factory.mktemp("finished")
+    folder = place / "workspace"
+    folder.mkdir()
+    shutil.copy(empty_tracking_store, folder / "mlflow.db")
+    config = toy_config(draw_pictures(place / "pictures"))
+    with working_in(folder):
+        state = baseline(config, return_state=True)
+    return FinishedRun(folder, config, state.state_details.flow_run_id, state.result())
+
+
+@pytest.fixture
+def finished_run(first_run: FinishedRun) -> Iterator[FinishedRun]:
+    """The released run. Tests look at it and change nothing."""
+    with working_in(first_run.workspace):
+        yield first_run
+
+
+@pytest.fixture
+def again(first_run: FinishedRun, tmp_path: Path) -> Iterator[FinishedRun]:
+    """A copy of pictures and workspace, in which the run can be repeated after something was changed."""
+    pictures = shutil.copytree(first_run.workspace.parent / "pictures", tmp_path / "pictures")
+    folder = shutil.copytree(first_run.workspace, tmp_path / "workspace", symlinks=True)
+    with working_in(folder):
+        yield first_run._replace(workspace=folder)
+
+
+@pytest.fixture
+def step_states(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, list[str]]:
+    """By name of the step, how its runs ended, filled while the test goes on."""
+    seen: dict[str, list[str]] = defaultdict(list)
+    import flows.baseline
+
+    for step in vars(flows.baseline).values():
+        if isinstance(step, prefect.Task):
+            monkeypatch.setattr(
+                step, "on_completion_hooks", [lambda task, _run, state: seen[task.name].append(state.name)]
+            )
+    return seen
