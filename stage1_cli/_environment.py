@@ -12,6 +12,7 @@ def prepare_environment() -> Path:
     A server that the user named (`PREFECT_API_URL`, `PREFECT_PROFILE`, `MLFLOW_TRACKING_URI`) is left alone.
     """
     workspace = Path(os.environ.setdefault("STAGE1_ARTIFACTS", str(Path("artifacts").absolute())))
+    workspace.mkdir(parents=True, exist_ok=True)  # Prefect warns when its home cannot be made in one step
     if not {"PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_HOME"} & os.environ.keys():
         os.environ["PREFECT_HOME"] = str(workspace / "prefect")
         os.environ["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "true"
@@ -21,6 +22,7 @@ def prepare_environment() -> Path:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_TRACKING_URI": f"sqlite:///{workspace / 'mlflow.db'}",
     }
     for name, value in defaults.items():

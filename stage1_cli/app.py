@@ -52,14 +52,11 @@ def stage1(
 
 
 def main() -> None:
-    """Run the command line. Errors are one line that says what to do, exit code 2; Ctrl-C is 130."""
+    """Run the command line. Errors are one line that says what to do, exit code 2."""
     from stage1_core.errors import Stage1Error
 
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command continues where it was", err=True)
-        sys.exit(130)
     except Stage1Error as error:
         if os.environ.get("STAGE1_DEBUG"):
             traceback.print_exc()

@@ -81,13 +81,12 @@ def _prefect_server() -> str:
 
 
 def _server(name: str, variable: str, health: str, otherwise: str) -> Finding:
+    import re
     import urllib.request
-    from urllib.parse import urlsplit
 
     address = os.environ.get(variable, "")
-    parts = urlsplit(address)
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # never a password
-    if parts.scheme not in ("http", "https"):
+    shown = re.sub(r"//[^/]*@", "//", address.partition("?")[0])  # never a password
+    if not shown.startswith(("http://", "https://")):
         return Finding(f"{name} server", True, f"{otherwise or shown} ({variable})")
     try:
         with urllib.request.urlopen(shown.rstrip("/") + health, timeout=SECONDS_TO_ANSWER) as answer:

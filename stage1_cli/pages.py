@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -20,9 +22,12 @@ def pages(
     from stage1_cli._environment import prepare_environment
 
     workspace = prepare_environment()
+    # The page asks the port that this setting names, which is 4200 whatever port the server listens on.
+    environment = os.environ | {"PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{prefect_port}/api"}
     commands = [_prefect(prefect_port), _mlflow(mlflow_port, workspace)]
-    servers = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
+    servers = [subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) for command in commands]
     typer.echo(f"Prefect http://127.0.0.1:{prefect_port}\nMLflow  http://127.0.0.1:{mlflow_port}\nCtrl-C stops both")
+    signal.signal(signal.SIGTERM, _stop)
     try:
         while all(server.poll() is None for server in servers):
             time.sleep(0.5)
@@ -31,6 +36,11 @@ def pages(
             server.terminate()
         for server in servers:
             server.wait(timeout=20)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    """End like Ctrl-C does, so that the servers end too."""
+    raise KeyboardInterrupt
 
 
 def _prefect(port: int) -> list[str]:

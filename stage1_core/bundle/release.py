@@ -34,14 +34,10 @@ from stage1_core.bundle.submission_card import SubmissionCard
 from stage1_core.errors import BundleError, ModelError
 from stage1_core.model.backbone import Backbone, backbone_digest, load_backbone, save_backbone
 from stage1_core.model.classifier import Classifier
+from stage1_core.model.licence import licence_notice
 
 WEIGHTS_FILE = "model_best.safetensors"
 _LIBRARIES = ("numpy", "pillow", "pydantic", "safetensors", "scipy", "timm", "torch", "torchvision", "transformers")
-_NO_LICENCE = """\
-No licence text was given for the backbone's weights ({name}). Find out under which licence they are, and do not pass
-this bundle on before you have. The DINOv3 License asks that a copy of it travels with the weights and with what is
-made of them.
-"""
 
 
 def release_bundle(contents: BundleContents, folder: Path, *, created_at: datetime | None = None) -> BundleManifest:
@@ -146,10 +142,10 @@ def _write_documents(contents: BundleContents, folder: Path) -> Documents:
         backbone_name=_backbone_name(contents),
         synthetic=contents.synthetic,
     )
-    licence = _NO_LICENCE.format(name=_backbone_name(contents))
+    licence = licence_notice(contents.backbone)
     if release.licence_file is not None:
         try:
-            licence = release.licence_file.read_text(encoding="utf-8")
+            licence += "\n" + release.licence_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BundleError(
                 f"the licence file {release.licence_file} cannot be read ({error}); correct its path"

@@ -215,7 +215,7 @@ def _verified(line: bytes, number: int, previous: str, path: Path) -> AccessEntr
     ):
         raise LedgerError(
             f"{path}, line {number} was damaged or edited after it was written; restore the file from a backup, "
-            "or make a new split with another seed: what these rows were used for is no longer known"
+            "or certify and test on new pictures: what these rows were used for is no longer known"
         )
     return entry
 

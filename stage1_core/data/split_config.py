@@ -22,7 +22,7 @@ class CutValidation(FrozenModel):
 
     kind: Literal["cut_validation"] = "cut_validation"
     seed: Seed = 0
-    """Another seed gives another cut, and a new ledger whose test rows were never opened."""
+    """Another seed gives another cut. It does not make pictures unseen that were looked at under an earlier one."""
     select: Share = 0.33
     """Fraction of the validation rows that models are selected on."""
     calib: Share = 0.33
@@ -51,7 +51,7 @@ class CutPool(FrozenModel):
 
     kind: Literal["cut_pool"] = "cut_pool"
     seed: Seed = 0
-    """Another seed gives another cut, and a new ledger whose test rows were never opened."""
+    """Another seed gives another cut. It does not make pictures unseen that were looked at under an earlier one."""
     train: Share = 0.5
     """Fraction of the pool that weights are fitted on."""
     select: Share = 0.15

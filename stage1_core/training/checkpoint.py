@@ -68,7 +68,7 @@ def save_checkpoint(folder: Path, state: TrainingState, *, config_digest: str, k
     draft.replace(target)
     _flush(folder)
     size = sum(written.stat().st_size for written in target.iterdir())
-    log.info("checkpoint of epoch %d: %s, %.1f MiB", state.epoch, target, size / 2**20)
+    log.debug("checkpoint of epoch %d: %s, %.1f MiB", state.epoch, target, size / 2**20)
     for old in checkpoints(folder)[keep:]:
         shutil.rmtree(old)
     return target

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from stage1_core.errors import CheckpointError
-from stage1_core.training.checkpoint import latest_good, save_checkpoint
+from stage1_core.training.checkpoint import checkpoints, latest_good, save_checkpoint
 from stage1_core.training.config import TrainingConfig
 from stage1_core.training.epoch_log import epoch_row, read_rows, write_log
 from stage1_core.training.loop import EpochResult, OnUpdate, train
@@ -50,9 +50,24 @@ def run_training(
         folder.mkdir(parents=True, exist_ok=True)
         write_log(folder / LOG_FILE, rows)
         save_checkpoint(folder, state, config_digest=identity)
+        if result.is_last:
+            _log_end(result, folder)
         if on_epoch is not None:
             on_epoch(result)
     if state is None:
         raise CheckpointError(f"training in {folder} made no epoch; give it at least one")
     load_best(model, state, config.selection.metric)
     return state
+
+
+def _log_end(result: EpochResult, folder: Path) -> None:
+    newest = checkpoints(folder)[0]
+    size = sum(file.stat().st_size for file in newest.iterdir())
+    log.info(
+        "%d epochs, the last with %.0f images/s; peak memory %.0f MiB; a checkpoint has %.1f MiB, the newest is %s",
+        result.epoch,
+        result.images_per_second,
+        result.peak_memory_bytes / 2**20,
+        size / 2**20,
+        newest,
+    )

@@ -175,10 +175,10 @@ def test_the_submission_card_has_the_subnets_five_fields(contents, tmp_path):
 
 
 def test_the_licence_of_the_backbone_travels_with_its_weights(contents, released, tmp_path):
-    assert "No licence text was given" in (released / "BACKBONE_LICENCE.txt").read_text()
+    assert "untrained" in (released / "BACKBONE_LICENCE.txt").read_text()
     (tmp_path / "LICENCE").write_text("You may.")
     release_bundle(with_release(contents, licence_file=tmp_path / "LICENCE"), tmp_path / "bundle")
-    assert (tmp_path / "bundle" / "BACKBONE_LICENCE.txt").read_text() == "You may."
+    assert (tmp_path / "bundle" / "BACKBONE_LICENCE.txt").read_text().endswith("\nYou may.")
 
 
 def test_a_missing_licence_file_is_named(contents, tmp_path):
