@@ -11,7 +11,8 @@ def prepare_environment() -> Path:
 
     A server that the user named (`PREFECT_API_URL`, `PREFECT_PROFILE`, `MLFLOW_TRACKING_URI`) is left alone.
     """
-    workspace = Path(os.environ.setdefault("STAGE1_ARTIFACTS", str(Path("artifacts").absolute())))
+    workspace = Path(os.environ.get("STAGE1_ARTIFACTS", "artifacts")).absolute()
+    os.environ["STAGE1_ARTIFACTS"] = str(workspace)  # a server started by this process may stand elsewhere
     workspace.mkdir(parents=True, exist_ok=True)  # Prefect warns when its home cannot be made in one step
     if not {"PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_HOME"} & os.environ.keys():
         os.environ["PREFECT_HOME"] = str(workspace / "prefect")

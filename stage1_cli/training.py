@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,15 +15,38 @@ def features(
     """Compute the features of all labelled pictures that the cache does not hold yet."""
     from stage1_cli._configuration import read_config
     from stage1_cli._environment import prepare_environment
-    from stage1_cli._steps import prepared_features
+    from stage1_cli._steps import all_features, prepared_ledger
     from stage1_core.phases.baseline import BaselineConfig
 
     workspace = prepare_environment()
-    _, found = prepared_features(read_config(BaselineConfig, config), workspace)
+    chosen = read_config(BaselineConfig, config)
+    found = all_features(chosen, prepared_ledger(chosen, workspace), workspace)
     typer.echo(f"{len(found)} pictures have features of length {found.values.shape[1]} in {workspace / 'features'}")
 
 
+class Mode(StrEnum):
+    """What `stage1 train` does; the names are the historical trainer's."""
+
+    EXTRACT_FEATURES = "extract_features"
+    TRAIN_CACHED = "train_cached"
+    TRAIN = "train"
+
+
+class Augmentation(StrEnum):
+    """What training pictures go through in mode `train`."""
+
+    NONE = "none"
+    MODERATE = "moderate"
+    AGGRESSIVE = "aggressive"
+
+
 def train(
+    mode: Annotated[
+        Mode, typer.Option(help="Compute features; train on cached features; or train on augmented pictures.")
+    ] = Mode.TRAIN_CACHED,
+    augmentation: Annotated[Augmentation, typer.Option(help="Of training pictures in mode train.")] = (
+        Augmentation.MODERATE
+    ),
     config: Annotated[
         Path | None, typer.Option(help="YAML or JSON configuration of a baseline, instead of the options below.")
     ] = None,
@@ -66,16 +90,20 @@ def train(
     ] = 0.88,
     seed: Annotated[int, typer.Option(min=0, help="Of every random draw.")] = 0,
 ) -> None:
-    """Train a head on cached features of a frozen backbone, without a flow.
+    """Train a head behind a frozen backbone, without a flow.
 
     With --config, as that configuration says. Else as the historical trainer's options say, under their old names, with
     its data layout and its schedule counted correctly. Writes head.safetensors, head.json, metrics.csv and config.json.
     A killed training continues when the same command is given again. There is no --target_coverage: coverage is what
     the certificate allows.
     """
+    from pydantic import TypeAdapter
+
     from stage1_cli._configuration import read_config
     from stage1_cli._environment import prepare_environment
-    from stage1_cli._steps import HistoricalOptions, train_to_folder
+    from stage1_cli._historical import HistoricalOptions
+    from stage1_cli._steps import all_features, prepared_ledger, train_on_features, train_on_pictures
+    from stage1_core.data.transforms import AugmentConfig
     from stage1_core.phases.baseline import BaselineConfig
 
     workspace = prepare_environment()
@@ -101,4 +129,10 @@ def train(
             legacy_exit_threshold_for_logging=legacy_exit_threshold_for_logging,
             seed=seed,
         ).to_config()
-    train_to_folder(chosen, output_dir, workspace)
+    if mode is Mode.EXTRACT_FEATURES:
+        all_features(chosen, prepared_ledger(chosen, workspace), workspace)
+    elif mode is Mode.TRAIN_CACHED:
+        train_on_features(chosen, output_dir, workspace)
+    else:
+        augment: AugmentConfig = TypeAdapter(AugmentConfig).validate_python({"kind": augmentation.value})
+        train_on_pictures(chosen, augment, output_dir, workspace)

@@ -54,7 +54,7 @@ def test_a_split_is_written_with_its_summary_and_audit(stage1, config_file, tmp_
 @pytest.fixture
 def legacy_head(tmp_path):
     head = build_head(32, HeadConfig(hidden=16, dropout=0.3), seed=1)
-    layers = {"0": head.hidden if hasattr(head, "hidden") else head.shared[0], "3": head.classes}
+    layers = {"0": head.trunk, "3": head.classes}
     state = {f"{n}.{name}": value for n, layer in layers.items() for name, value in layer.state_dict().items()}
     path = tmp_path / "classifier_head.pth"
     torch.save(state, path)

@@ -10,9 +10,9 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
-from PIL import Image
 
 from stage1_core.acceptance import AcceptanceReport
 from stage1_core.bundle.runtime import load_bundle
@@ -79,7 +79,7 @@ def test_the_run_folder_holds_what_people_look_for(finished_run):
     assert {path.name for path in (folder / "metrics").iterdir()} == {
         "certify_policy.npz", "select_model.npz", "val_test",
     }  # fmt: skip
-    assert "checkpoint of epoch 4" in (folder / "logs" / "stage1.log").read_text()
+    assert "4 epochs" in (folder / "logs" / "stage1.log").read_text()
     assert "toy 0.1.0" in (folder / "report.html").read_text()
     assert AcceptanceReport.from_json_file(folder / "acceptance.json").passed
 

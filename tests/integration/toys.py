@@ -11,8 +11,8 @@ from PIL import Image
 from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.data.audit import AuditConfig
 from stage1_core.data.config import DataConfig
-from stage1_core.data.split_config import CutPool
 from stage1_core.data.sources.natix_csv import NatixCsvSource
+from stage1_core.data.split_config import CutPool
 from stage1_core.data.transforms import ResizeCenterCrop
 from stage1_core.model.backbone_config import RandomWeights, TimmBackboneConfig
 from stage1_core.model.head import HeadConfig
@@ -28,13 +28,13 @@ SIDE_PX = 40
 ORANGE, BLUE = (230, 120, 20), (40, 90, 200)
 
 
-def draw_pictures(folder: Path, count: int = PICTURES) -> Path:
+def draw_pictures(folder: Path, count: int = PICTURES, *, first_seed: int = 0) -> Path:
     """Noise with an orange (roadwork) or a blue blob somewhere, as ``images/`` and ``labels.csv``; all are different."""
     images = folder / "images"
     images.mkdir(parents=True)
     labels = [number % 2 for number in range(count)]
     for number, label in enumerate(labels):
-        draw_picture(images / f"{number:04}.png", label, seed=number)
+        draw_picture(images / f"{number:04}.png", label, seed=first_seed + number)
     lines = [f"{number:04}.png,{label}" for number, label in enumerate(labels)]
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
     return folder
