@@ -66,9 +66,9 @@ def _acceptance_table(report: Mapping[str, Any]) -> Table:
 
 
 def _release_table(released: ReleasedPhase) -> Table:
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(title="Released", show_header=False)
+    table = Table(Column(no_wrap=True), Column(overflow="fold"), title="Released", show_header=False)
     for name, value in released.summary().items():
         table.add_row(name, value)
     return table

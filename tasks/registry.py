@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from stage1_core import __version__
@@ -58,7 +59,9 @@ def _log_model(bundle: Path, run_id: str) -> str:
         [ColSpec(DataType.boolean, "exited"), ColSpec(DataType.long, "label"), ColSpec(DataType.double, "probability")]
     )
     mlflow.set_experiment(experiment_id=experiment_id())
-    with mlflow.start_run(run_id=run_id):
+    with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+        # An example would be stored, and the model run on it; the bundle's golden pictures do that already.
+        warnings.filterwarnings("ignore", message=".*input example was not provided", category=UserWarning)
         logged = mlflow.pyfunc.log_model(
             name="bundle",
             python_model=str(MODEL_CODE),

@@ -41,10 +41,11 @@ def stage1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     def run(*words: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["stage1", *map(str, words)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        code: object = 0
+        try:
             main()
-            raise SystemExit(0)
-        code = ended.value.code
+        except SystemExit as ended:
+            code = ended.code
         out, err = capsys.readouterr()
         return Outcome(code if isinstance(code, int) else 0, out, err)
 

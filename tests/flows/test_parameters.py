@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from prefect.exceptions import ParameterTypeError
@@ -70,6 +71,11 @@ def test_every_field_that_is_a_choice_is_described(definitions):
         if "description" not in field and name != "kind"
     }
     assert undescribed == set()
+
+
+def test_no_parameter_asks_for_a_secret(definitions):
+    names = {name for definition in definitions.values() for name in definition.get("properties", {})}
+    assert {name for name in names if re.search(r"password|secret|token$|api_?key|credential", name)} == set()
 
 
 @pytest.mark.parametrize("name", PHASES)

@@ -41,8 +41,9 @@ def broken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "name"), [("FAIL", "Rejected"), ("INSUFFICIENT_EVIDENCE", "InsufficientEvidence"), ("", "InsufficientEvidence")]
-)  # fmt: skip
+    ("verdict", "name"),
+    [("FAIL", "Rejected"), ("INSUFFICIENT_EVIDENCE", "InsufficientEvidence"), ("", "InsufficientEvidence")],
+)
 def test_the_state_is_named_after_the_verdict(workspace, verdict, name):
     state = toy(verdict, [], return_state=True)
     assert (state.is_failed(), state.name, state.message) == (True, name, f"toy: {verdict}")

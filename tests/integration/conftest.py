@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -50,11 +51,20 @@ def finished_run(first_run: FinishedRun) -> Iterator[FinishedRun]:
 
 @pytest.fixture
 def again(first_run: FinishedRun, tmp_path: Path) -> Iterator[FinishedRun]:
-    """A copy of pictures and workspace, in which the run can be repeated after something was changed."""
-    pictures = shutil.copytree(first_run.workspace.parent / "pictures", tmp_path / "pictures")
+    """A copy of the workspace, in which the run can be repeated after something was changed."""
     folder = shutil.copytree(first_run.workspace, tmp_path / "workspace", symlinks=True)
     with working_in(folder):
         yield first_run._replace(workspace=folder)
+
+
+@pytest.fixture
+def picture(first_run: FinishedRun) -> Iterator[Path]:
+    """A picture without roadwork that a test may change; it is put back."""
+    path = first_run.workspace.parent / "pictures" / "images" / "0000.png"
+    content, status = path.read_bytes(), path.stat()
+    yield path
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -73,13 +74,18 @@ def test_another_training_uses_the_same_features_and_is_another_look_at_the_held
     assert released.run.mlflow_run_id != again.released.run.mlflow_run_id
 
 
-def test_a_changed_picture_makes_everything_anew(again, step_states, tmp_path):
-    source = again.config.data.sources[0].model_copy(update={"root": tmp_path / "pictures"})
-    moved = again.config.model_copy(update={"data": again.config.data.model_copy(update={"sources": (source,)})})
-    draw_picture(tmp_path / "pictures" / "images" / "0000.png", 0, seed=1000)
-    baseline(moved)
+def test_a_changed_picture_makes_everything_anew(again, step_states, picture):
+    draw_picture(picture, 0, seed=1000)
+    baseline(again.config)
     assert computed(step_states) >= {"prepare_data", "extract_features", "train_head", "release_bundle"}
     assert len(list((again.workspace / "ledgers").iterdir())) == 2
+
+
+def test_a_picture_that_was_only_touched_is_looked_at_and_nothing_more(again, step_states, picture):
+    os.utime(picture, ns=(0, 0))
+    released = baseline(again.config)
+    assert computed(step_states) == {"prepare_data"}
+    assert released.bundle == again.released.bundle
 
 
 class TestDamage:

@@ -29,7 +29,7 @@ ORANGE, BLUE = (230, 120, 20), (40, 90, 200)
 
 
 def draw_pictures(folder: Path, count: int = PICTURES, *, first_seed: int = 0) -> Path:
-    """Noise with an orange (roadwork) or a blue blob somewhere, as ``images/`` and ``labels.csv``; all are different."""
+    """Noise with an orange (roadwork) or a blue blob, as ``images/`` and ``labels.csv``; no two are alike."""
     images = folder / "images"
     images.mkdir(parents=True)
     labels = [number % 2 for number in range(count)]
