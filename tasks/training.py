@@ -100,6 +100,7 @@ class _EpochReporter:
     def __call__(self, result: EpochResult) -> None:
         values = {"train_loss": result.train_loss, "val_loss": result.val_loss, "learning_rate": result.learning_rate}
         values |= {"val_accuracy": result.metrics.accuracy, "val_augrc": result.metrics.augrc}
+        values |= {"images_per_second": result.images_per_second, "peak_memory_mib": result.peak_memory_bytes / 2**20}
         log_metrics(self._run_id, values, step=result.epoch)
         self._on_progress(self._epochs if result.is_last else result.epoch, self._epochs)
 

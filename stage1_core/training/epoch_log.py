@@ -16,9 +16,10 @@ HISTORICAL_HEADER = "Epoch,Train_Loss,Train_Acc,Val_Loss,Val_Acc,ECE,Exit_Covera
 """Accuracies and coverage in percent, ECE a fraction, the epoch from 1."""
 SELECTIVE_HEADER = (
     "NLL,Brier,AUGRC,Exited,Exited_Positives,Missed_Positives,FNR_on_exited,FNR_on_exited_upper90,"
-    "Exit_Coverage_lower90,Exit_Coverage_upper90,Images_per_second,Peak_memory_MiB,Seconds"
+    "Exit_Coverage_lower90,Exit_Coverage_upper90"
 )
-"""Rates as fractions; bounds one-sided and exact at 90 %; undefined is an empty field."""
+"""Rates as fractions; bounds one-sided and exact at 90 %; undefined is an empty field. No timings: the file travels in
+the bundle, and equal trainings give equal bundles."""
 HEADER = f"{HISTORICAL_HEADER},{SELECTIVE_HEADER}"
 
 _BOUND_CONFIDENCE = 0.90
@@ -50,12 +51,6 @@ class LoggedEpoch(Protocol):
     def best_accuracy_before(self) -> float | None: ...  # noqa: D102
     @property
     def learning_rate(self) -> float: ...  # noqa: D102
-    @property
-    def images_per_second(self) -> float: ...  # noqa: D102
-    @property
-    def peak_memory_bytes(self) -> int: ...  # noqa: D102
-    @property
-    def seconds(self) -> float: ...  # noqa: D102
 
 
 def epoch_row(result: LoggedEpoch, config: EpochLogConfig) -> str:
@@ -92,9 +87,6 @@ def epoch_row(result: LoggedEpoch, config: EpochLogConfig) -> str:
         "" if missed.rate is None else f"{missed.upper_bound(_BOUND_CONFIDENCE):.6f}",
         f"{exits.lower_bound(_BOUND_CONFIDENCE):.6f}",
         f"{exits.upper_bound(_BOUND_CONFIDENCE):.6f}",
-        f"{result.images_per_second:.1f}",
-        f"{result.peak_memory_bytes / 2**20:.1f}",
-        f"{result.seconds:.2f}",
     )
     return ",".join(fields)
 

@@ -37,7 +37,7 @@ def run_training(
 
     ``folder`` holds the checkpoints and ``metrics.csv``. ``identity`` is the digest of all that determines the
     training; checkpoints of another are refused with `CheckpointError`. ``on_epoch`` sees each epoch after it is saved,
-    so what it reports is never lost and never trained again.
+    so what it has reported is never trained again.
     """
     state = latest_good(folder, config_digest=identity)
     rows = read_rows(folder / LOG_FILE)[: state.epoch if state else 0]
