@@ -26,33 +26,34 @@ from stage1_core.training.loop import EpochResult
 from stage1_core.training.picture_rows import PictureRows
 from stage1_core.training.rows import FeatureRows
 from stage1_core.training.session import LOG_FILE, run_training
+from tasks._workspace import feature_folder, inspection_folder
 
 TRAINING_FOLDER = "training"
 
 
-def prepared_ledger(config: BaselineConfig, workspace: Path) -> SplitLedger:
+def prepared_ledger(config: BaselineConfig) -> SplitLedger:
     """Audited, split rows."""
     with progress_bar("opening pictures") as on_progress:
-        return prepare(config.data, inspections=workspace / "inspections", on_progress=on_progress).ledger
+        return prepare(config.data, inspections=inspection_folder(), on_progress=on_progress).ledger
 
 
-def all_features(config: BaselineConfig, ledger: SplitLedger, workspace: Path) -> Features:
+def all_features(config: BaselineConfig, ledger: SplitLedger) -> Features:
     """Features of every row of the ledger, in its order."""
     with progress_bar("extracting features") as on_progress:
         return extract_features(
             ledger.samples,
             config.backbone,
             config.transform,
-            store_folder=workspace / "features",
+            store_folder=feature_folder(),
             device=best_device(),
             on_progress=on_progress,
         )
 
 
-def train_on_features(config: BaselineConfig, folder: Path, workspace: Path) -> None:
+def train_on_features(config: BaselineConfig, folder: Path) -> None:
     """Train the head of ``config`` on cached features into ``folder``."""
-    ledger = prepared_ledger(config, workspace)
-    features = all_features(config, ledger, workspace)
+    ledger = prepared_ledger(config)
+    features = all_features(config, ledger)
     position = {name: index for index, name in enumerate(features.ids.tolist())}
 
     def rows_for(purpose: Purpose) -> FeatureRows:
@@ -65,9 +66,9 @@ def train_on_features(config: BaselineConfig, folder: Path, workspace: Path) -> 
     _train(head, head, rows_for(Purpose.FIT_WEIGHTS), rows_for(Purpose.SELECT_MODEL), config, ledger, folder)
 
 
-def train_on_pictures(config: BaselineConfig, augment: AugmentConfig, folder: Path, workspace: Path) -> None:
+def train_on_pictures(config: BaselineConfig, augment: AugmentConfig, folder: Path) -> None:
     """Train the head of ``config`` end to end behind the frozen backbone, on augmented pictures, into ``folder``."""
-    ledger = prepared_ledger(config, workspace)
+    ledger = prepared_ledger(config)
 
     def rows_for(purpose: Purpose, augment: AugmentConfig) -> PictureRows:
         rows = ledger.rows(purpose)

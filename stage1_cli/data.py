@@ -26,12 +26,13 @@ def audit(config: ConfigFile) -> None:
     from stage1_core.data.audit import examine
     from stage1_core.data.inspection import inspect_images
     from stage1_core.data.reading import read_sources
+    from tasks._workspace import inspection_folder
 
-    workspace = prepare_environment()
+    prepare_environment()
     chosen = read_data_config(config)
     rows, remarks = read_sources(chosen.sources)
     with progress_bar("opening pictures") as on_progress:
-        inspection = inspect_images(rows, cache_folder=workspace / "inspections", on_progress=on_progress)
+        inspection = inspect_images(rows, cache_folder=inspection_folder(), on_progress=on_progress)
     report = examine(inspection.samples, inspection.bad, chosen.audit).report
     lines = report.table()
     table = Table(*lines[0], title="Audit")
@@ -58,11 +59,12 @@ def split(
     from stage1_cli._environment import prepare_environment
     from stage1_cli._progress import progress_bar
     from stage1_core.data.prepare import prepare
+    from tasks._workspace import inspection_folder
 
-    workspace = prepare_environment()
+    prepare_environment()
     with progress_bar("opening pictures") as on_progress:
         chosen = read_data_config(config)
-        prepared = prepare(chosen, inspections=workspace / "inspections", on_progress=on_progress)
+        prepared = prepare(chosen, inspections=inspection_folder(), on_progress=on_progress)
     prepared.save(to)
     for share in prepared.ledger.summary().splits:
         typer.echo(f"{share.split}: {share.positives} with and {share.negatives} without, in {share.groups} groups")

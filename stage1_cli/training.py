@@ -17,11 +17,12 @@ def features(
     from stage1_cli._environment import prepare_environment
     from stage1_cli._steps import all_features, prepared_ledger
     from stage1_core.phases.baseline import BaselineConfig
+    from tasks._workspace import feature_folder
 
-    workspace = prepare_environment()
+    prepare_environment()
     chosen = read_config(BaselineConfig, config)
-    found = all_features(chosen, prepared_ledger(chosen, workspace), workspace)
-    typer.echo(f"{len(found)} pictures have features of length {found.values.shape[1]} in {workspace / 'features'}")
+    found = all_features(chosen, prepared_ledger(chosen))
+    typer.echo(f"{len(found)} pictures have features of length {found.values.shape[1]} in {feature_folder()}")
 
 
 class Mode(StrEnum):
@@ -106,7 +107,7 @@ def train(
     from stage1_core.data.transforms import AugmentConfig
     from stage1_core.phases.baseline import BaselineConfig
 
-    workspace = prepare_environment()
+    prepare_environment()
     if config is not None:
         chosen = read_config(BaselineConfig, config)
     else:
@@ -130,9 +131,9 @@ def train(
             seed=seed,
         ).to_config()
     if mode is Mode.EXTRACT_FEATURES:
-        all_features(chosen, prepared_ledger(chosen, workspace), workspace)
+        all_features(chosen, prepared_ledger(chosen))
     elif mode is Mode.TRAIN_CACHED:
-        train_on_features(chosen, output_dir, workspace)
+        train_on_features(chosen, output_dir)
     else:
         augment: AugmentConfig = TypeAdapter(AugmentConfig).validate_python({"kind": augmentation.value})
-        train_on_pictures(chosen, augment, output_dir, workspace)
+        train_on_pictures(chosen, augment, output_dir)
