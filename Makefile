@@ -30,7 +30,7 @@ test: test-fast test-slow ## run all tests
 test-fast: $(READY) ## unit, contract and integration tests
 	$(BIN)/python -m pytest -m 'not slow' -n 2
 
-test-slow: $(READY) ## guarantees counted, processes killed
+test-slow: $(READY) ## guarantees counted, processes killed, reports opened in Chromium
 	$(BIN)/python -m pytest -m slow -n 2
 
 check: $(READY) ## formatting, lint, types, import contracts, schemas

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from deployments import recipes
 from stage1_core.config import FrozenModel
 from stage1_core.phases.baseline import BaselineConfig
+from stage1_core.phases.gate import GateConfig
 from stage1_core.phases.ladder import LadderConfig
+from stage1_core.phases.selective_evaluation import SelectiveEvaluationConfig
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -36,6 +38,12 @@ class PhaseEntry:
 PHASES: Mapping[str, PhaseEntry] = MappingProxyType(
     {
         "baseline": PhaseEntry(BaselineConfig, recipes.BASELINE, "flows.baseline:baseline"),
+        "selective_evaluation": PhaseEntry(
+            SelectiveEvaluationConfig,
+            recipes.SELECTIVE_EVALUATION,
+            "flows.selective_evaluation:selective_evaluation",
+        ),
+        "gate": PhaseEntry(GateConfig, recipes.GATE, "flows.gate:gate"),
         "ladder": PhaseEntry(LadderConfig, recipes.LADDER, "flows.ladder:ladder"),
     }
 )

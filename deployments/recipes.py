@@ -18,8 +18,10 @@ from stage1_core.data.transforms import ResizeCenterCrop
 from stage1_core.model.backbone_config import EFFICIENTNET_LITE0, TransformersBackboneConfig
 from stage1_core.model.head import HeadConfig
 from stage1_core.phases.baseline import BaselineAcceptance, BaselineConfig
+from stage1_core.phases.gate import GateConfig
 from stage1_core.phases.ladder import LadderConfig
-from stage1_core.training.config import historical_training
+from stage1_core.phases.selective_evaluation import SelectiveEvaluationAcceptance, SelectiveEvaluationConfig
+from stage1_core.training.config import historical_training, selectivenet_training
 
 
 def demo_scenes(*, pictures: int = 4200, seed: int = 0) -> RoadScenesConfig:
@@ -81,9 +83,55 @@ def baseline_parity(root: Path = Path("data/natix_official")) -> BaselineConfig:
     )
 
 
+def selective_evaluation_demo(folder: Path | None = None) -> SelectiveEvaluationConfig:
+    """The demo's head chosen by AUGRC, and everything that can be known about its worth.
+
+    Run: `stage1 run selective_evaluation --recipe demo` after `stage1 demo`, which renders the pictures.
+    Expect: every check passes; intervals on some 550 test pictures, so wide ones.
+    """
+    baseline = demo(folder)
+    return SelectiveEvaluationConfig(
+        previous=baseline,
+        acceptance=SelectiveEvaluationAcceptance(min_coverage=0.3),
+        release=baseline.release.model_copy(update={"version": "0.2.0"}),
+    )
+
+
+def gate_demo(folder: Path | None = None) -> GateConfig:
+    """A learned gate against the softmax threshold, on the demo's pictures.
+
+    Run: `stage1 run gate --recipe demo` after `stage1 demo`.
+    Expect: not adopted. Half of the certifying rows go into the gate's calibration, and a head that is right on 98 of
+    100 pictures leaves a gate few mistakes to learn from.
+    """
+    evaluated = selective_evaluation_demo(folder)
+    return GateConfig(previous=evaluated, release=evaluated.release.model_copy(update={"version": "0.3.0"}))
+
+
+def gate_demo_selectivenet(folder: Path | None = None) -> GateConfig:
+    """The same with the SelectiveNet objective instead of correctness on held-out folds.
+
+    Run: `stage1 run gate --recipe demo_selectivenet` after `stage1 demo`.
+    Expect: not adopted, for the same reasons.
+    """
+    return gate_demo(folder).model_copy(update={"training": selectivenet_training()})
+
+
+def natix_gate(root: Path = Path("data/natix_official")) -> GateConfig:
+    """The three phases on NATIX StreetVision roadwork.
+
+    Run: `stage1 run gate --recipe natix` after accepting the licence of the weights and setting HF_TOKEN.
+    Expect: what the baseline's recipe says about too few negatives; the gate has half of the certifying rows.
+    """
+    return GateConfig(
+        previous=SelectiveEvaluationConfig(previous=natix(root), release=ReleaseConfig(backbone="reference")),
+        release=ReleaseConfig(backbone="reference"),
+    )
+
+
 def ladder_demo() -> LadderConfig:
     """Every phase that exists, on the demo's pictures. Run `stage1 demo` first, which renders them."""
-    return LadderConfig(baseline=demo())
+    return LadderConfig(top=gate_demo())
 
 
 def _natix_sources(root: Path) -> tuple[NatixCsvSource, NatixCsvSource]:
@@ -97,5 +145,9 @@ def _natix_sources(root: Path) -> tuple[NatixCsvSource, NatixCsvSource]:
 
 BASELINE: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType(
     {"demo": demo, "natix": natix, "baseline_parity": baseline_parity}
+)
+SELECTIVE_EVALUATION: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType({"demo": selective_evaluation_demo})
+GATE: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType(
+    {"demo": gate_demo, "demo_selectivenet": gate_demo_selectivenet, "natix": natix_gate}
 )
 LADDER: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType({"demo": ladder_demo})

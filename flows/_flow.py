@@ -1,4 +1,4 @@
-"""The project's `phase`: a Prefect flow whose rejection is a named state with the verdict inside."""
+"""The project's `phase`: a Prefect flow whose rejection, or whose decision to adopt nothing, is a named state."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import ParamSpec, TypeVar, cast
 
 import prefect
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
+from prefect.states import Completed, Failed
 
-from stage1_core.errors import PhaseRejected
+from stage1_core.acceptance import AcceptanceReport
+from stage1_core.errors import NotAdopted, PhaseRejected
+from tasks.phase import ReleasedPhase
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,6 +24,9 @@ def phase(name: str) -> Callable[[Callable[P, R]], prefect.Flow[P, R]]:
 
     A gate raises `PhaseRejected`. The run then ends as Failed, named after the verdict, and the exception in the state
     carries the whole acceptance report. A parent that calls the flow gets the exception, so nothing behind it runs.
+
+    A gate may also raise `NotAdopted`: the run then ends as Completed, named NotAdopted, and its result is the release
+    that goes on standing. A parent gets that release and goes on with it.
     """
 
     def decorate(body: Callable[P, R]) -> prefect.Flow[P, R]:
@@ -32,6 +37,11 @@ def phase(name: str) -> Callable[[Callable[P, R]], prefect.Flow[P, R]]:
             except PhaseRejected as rejected:
                 state: State[R] = Failed(name=rejected.state_name, message=str(rejected), data=rejected)
                 return cast(R, state)  # Prefect takes a returned state for the outcome of the run
+            except NotAdopted as outcome:
+                standing = ReleasedPhase.model_validate(outcome.standing)
+                turned_down = AcceptanceReport.model_validate(outcome.report)
+                kept = standing.model_copy(update={"turned_down": turned_down})
+                return cast(R, Completed(name="NotAdopted", message=str(outcome), data=kept))
 
         # The page's form is made from the body's parameters, whose types must be looked up where the body stands.
         run.__signature__ = inspect.signature(body, eval_str=True)  # type: ignore[attr-defined]

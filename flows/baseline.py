@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from flows._conclusion import conclude
 from flows._flow import phase
 from stage1_core.phases.baseline import BaselineConfig
 from stage1_core.splits import Purpose
+from tasks.acceptance import check_baseline
 from tasks.data import fingerprint_sources, prepare_data
-from tasks.evaluation import check_baseline, draw_figures, evaluate_policy, measure_reference, write_report
+from tasks.evaluation import evaluate_policy, measure_reference
 from tasks.features import extract_features
 from tasks.phase import PhaseArtifacts, ReleasedPhase
 from tasks.policy import fit_policy
-from tasks.publishing import open_run, publish, register, require_accepted, require_lineage
-from tasks.release import rehearse_release, release_bundle
+from tasks.publishing import open_run, require_lineage
+from tasks.release import rehearse_release
 from tasks.training import predict, train_head
 
 
@@ -29,7 +31,7 @@ def baseline(config: BaselineConfig) -> ReleasedPhase:
     order_on = predict(head, ledger, features, Purpose.SELECT_MODEL)
     certify_on = predict(head, ledger, features, config.policy.certifies_on)
     policy = fit_policy(config.policy, config.constraint, order_on, certify_on, ledger)
-    evaluation = evaluate_policy(config.constraint, policy, head, ledger, features)
+    evaluation = evaluate_policy(config.constraint, config.bootstrap, policy, head, ledger, features)
     made = PhaseArtifacts(
         ledger=ledger,
         features=features,
@@ -42,9 +44,4 @@ def baseline(config: BaselineConfig) -> ReleasedPhase:
     require_lineage(made)
     reference = measure_reference(ledger, features)
     acceptance = check_baseline(config, made, reference, rehearse_release(config, made))
-    figures = draw_figures(config, made)
-    report = write_report(config, made, acceptance, figures)
-    publish(run, made, acceptance, figures, report)
-    require_accepted(acceptance)
-    bundle = release_bundle(config, made, acceptance, figures)
-    return register(run, config.release, made, bundle, acceptance)
+    return conclude(run, config, made, acceptance)

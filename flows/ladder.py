@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from flows._flow import phase
-from flows.baseline import baseline
+from flows.gate import gate
 from stage1_core.phases.ladder import LadderConfig
 from tasks.phase import ReleasedPhase
 
 
 @phase("ladder")
 def ladder(config: LadderConfig) -> ReleasedPhase:
-    """Climb the phases. What was accepted stays released.
+    """Climb to the highest phase. Each runs the one below it first, and what was accepted stays released.
 
     Args:
-        config: One configuration for each phase.
+        config: The highest phase's configuration, with those of the phases below inside.
     """
-    return baseline(config.baseline)
+    return gate(config.top)

@@ -22,6 +22,7 @@ from stage1_core.model.head import Head, build_head
 from stage1_core.model.head_files import save_head
 from stage1_core.phases.baseline import BaselineConfig
 from stage1_core.splits import Purpose
+from stage1_core.training.fitting import fit_head
 from stage1_core.training.loop import EpochResult
 from stage1_core.training.picture_rows import PictureRows
 from stage1_core.training.rows import FeatureRows
@@ -62,8 +63,17 @@ def train_on_features(config: BaselineConfig, folder: Path) -> None:
         labels = rows["label"].to_numpy(dtype=np.int64)
         return FeatureRows.of(purpose, rows["id"].to_numpy(dtype=np.str_), chosen, labels)
 
-    head = build_head(features.values.shape[1], config.head, seed=config.training.seed)
-    _train(head, head, rows_for(Purpose.FIT_WEIGHTS), rows_for(Purpose.SELECT_MODEL), config, ledger, folder)
+    head, _ = fit_head(
+        config.head,
+        config.training,
+        rows_for(Purpose.FIT_WEIGHTS),
+        ledger.rows(Purpose.FIT_WEIGHTS)["group"].to_numpy(dtype=np.str_),
+        rows_for(Purpose.SELECT_MODEL),
+        folder / TRAINING_FOLDER,
+        identity=_identity(config, ledger, "cached"),
+        on_epoch=_report,
+    )
+    _write(head, config, folder)
 
 
 def train_on_pictures(config: BaselineConfig, augment: AugmentConfig, folder: Path) -> None:
@@ -79,26 +89,25 @@ def train_on_pictures(config: BaselineConfig, augment: AugmentConfig, folder: Pa
 
     backbone = load_backbone(config.backbone, device="cpu")
     head = build_head(backbone.hidden, config.head, seed=config.training.seed)
-    fit_rows, select_rows = rows_for(Purpose.FIT_WEIGHTS, augment), rows_for(Purpose.SELECT_MODEL, NoAugment())
-    _train(Classifier(backbone, head), head, fit_rows, select_rows, config, ledger, folder, augment.kind)
-
-
-def _train(
-    model: Head | Classifier,
-    head: Head,
-    fit_rows: FeatureRows | PictureRows,
-    select_rows: FeatureRows | PictureRows,
-    config: BaselineConfig,
-    ledger: SplitLedger,
-    folder: Path,
-    augment: str = "cached",
-) -> None:
-    """Checkpoints lie below ``folder``, so the same command continues a killed training."""
-    folder.mkdir(parents=True, exist_ok=True)
-    identity = digest_of_bytes(canonical_json([config.digest(), ledger.digest, core_source_digest(), augment]))
     run_training(
-        model, fit_rows, select_rows, config.training, folder / TRAINING_FOLDER, identity=identity, on_epoch=_report
+        Classifier(backbone, head),
+        rows_for(Purpose.FIT_WEIGHTS, augment),
+        rows_for(Purpose.SELECT_MODEL, NoAugment()),
+        config.training,
+        folder / TRAINING_FOLDER,
+        identity=_identity(config, ledger, augment.kind),
+        on_epoch=_report,
     )
+    _write(head, config, folder)
+
+
+def _identity(config: BaselineConfig, ledger: SplitLedger, inputs: str) -> str:
+    """Digest of all that determines a training, so that the same command continues a killed one."""
+    return digest_of_bytes(canonical_json([config.digest(), ledger.digest, core_source_digest(), inputs]))
+
+
+def _write(head: Head, config: BaselineConfig, folder: Path) -> None:
+    """What was trained, beside the checkpoints in ``folder``."""
     (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
     save_head(head, folder)
     (folder / LOG_FILE).write_bytes((folder / TRAINING_FOLDER / LOG_FILE).read_bytes())

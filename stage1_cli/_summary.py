@@ -35,6 +35,9 @@ def run_and_summarise(flow: Flow[Any, Any], config: FrozenModel) -> None:
         console.print(_acceptance_table(rejected.report))
         typer.echo(f"{rejected.report['phase']}: {rejected.report['verdict']}; nothing was released", err=True)
         sys.exit(NOT_ACCEPTED)
+    if released.turned_down is not None:
+        console.print(_acceptance_table(released.turned_down.model_dump(mode="json"), title="Not adopted"))
+        typer.echo(f"{released.turned_down.phase}: not adopted; nothing new was released, {released.phase} stands")
     console.print(_release_table(released))
 
 
@@ -53,13 +56,13 @@ def _without_known_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-def _acceptance_table(report: Mapping[str, Any]) -> Table:
+def _acceptance_table(report: Mapping[str, Any], *, title: str = "Acceptance") -> Table:
     from rich.table import Column, Table
 
     from stage1_core.acceptance import AcceptanceReport
 
     verdict = Column("verdict", no_wrap=True)
-    table = Table("check", verdict, "evidence", "demand", title="Acceptance", show_lines=True)
+    table = Table("check", verdict, "evidence", "demand", title=title, show_lines=True)
     for row in AcceptanceReport.model_validate(report).table():
         table.add_row(*row.values())
     return table

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from stage1_cli import bundles, data, doctor, pages, run, training
+from stage1_cli import bundles, data, doctor, evaluation, metrics, pages, run, training
 
 app = typer.Typer(
     name="stage1",
@@ -24,6 +24,8 @@ app.command()(run.run)
 app.add_typer(data.app, name="data")
 app.command()(training.features)
 app.command()(training.train)
+app.command()(metrics.metrics)
+app.command()(evaluation.evaluate)
 app.command()(bundles.predict)
 app.command()(bundles.verify)
 app.command()(bundles.export)

@@ -53,3 +53,18 @@ class PhaseRejected(Stage1Error):
 
     def __reduce__(self) -> tuple[type[PhaseRejected], tuple[str, dict[str, object]]]:
         return PhaseRejected, (str(self), self.report)
+
+
+class NotAdopted(Stage1Error):
+    """A challenger is not better than what is released. An outcome, not a failure: what stands goes on standing.
+
+    Carries the report of the comparison, and what stands, as plain JSON data, so that it survives pickling.
+    """
+
+    def __init__(self, message: str, report: dict[str, object], standing: dict[str, object]) -> None:
+        super().__init__(message)
+        self.report = report
+        self.standing = standing
+
+    def __reduce__(self) -> tuple[type[NotAdopted], tuple[str, dict[str, object], dict[str, object]]]:
+        return NotAdopted, (str(self), self.report, self.standing)

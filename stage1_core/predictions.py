@@ -28,6 +28,8 @@ class Scores:
     """``(n, 2)`` class logits; column 1 is "roadwork"."""
     gate_logits: Float | None = None
     """``(n,)`` logits of "the class decision is right"; absent where the head has no gate."""
+    aux_logits: Float | None = None
+    """``(n, 2)`` class logits of the auxiliary output, stage B; absent where the head has none."""
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -35,10 +37,14 @@ class Scores:
             raise Stage1Error(f"logits have shape {self.logits.shape}, expected ({n}, 2): one row per id")
         if self.gate_logits is not None and self.gate_logits.shape != (n,):
             raise Stage1Error(f"gate_logits have shape {self.gate_logits.shape}, expected ({n},)")
+        if self.aux_logits is not None and self.aux_logits.shape != (n, 2):
+            raise Stage1Error(f"aux_logits have shape {self.aux_logits.shape}, expected ({n}, 2)")
         _require_text(ids=self.ids)
         finite = np.isfinite(self.logits).all(axis=1)
         if self.gate_logits is not None:
             finite &= np.isfinite(self.gate_logits)
+        if self.aux_logits is not None:
+            finite &= np.isfinite(self.aux_logits).all(axis=1)
         if not finite.all():
             bad = ", ".join(self.ids[~finite][:3])
             raise Stage1Error(f"logits of {bad} are not finite; the model is broken, do not use it")
@@ -53,10 +59,23 @@ class Scores:
         margin: Float = logits[:, 1] - logits[:, 0]
         return margin
 
+    @property
+    def likelier_class(self) -> Integer:
+        """``(n,)`` the class decision, 0 or 1; a tie is a 1."""
+        return (self.margin_logits >= 0).astype(np.int64)
+
+    @property
+    def aux_likelier_class(self) -> Integer | None:
+        """``(n,)`` the class that the auxiliary output names, 0 or 1; a tie is a 1."""
+        if self.aux_logits is None:
+            return None
+        return (self.aux_logits[:, 1] >= self.aux_logits[:, 0]).astype(np.int64)
+
     def take(self, rows: Integer | Boolean) -> Scores:
         """The given rows, by index or mask."""
         gate = None if self.gate_logits is None else self.gate_logits[rows]
-        return Scores(self.ids[rows], self.logits[rows], gate)
+        auxiliary = None if self.aux_logits is None else self.aux_logits[rows]
+        return Scores(self.ids[rows], self.logits[rows], gate, auxiliary)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,6 +143,8 @@ class Predictions:
         }
         if scores.gate_logits is not None:
             arrays["gate_logits"] = scores.gate_logits
+        if scores.aux_logits is not None:
+            arrays["aux_logits"] = scores.aux_logits
         with path.open("wb") as file:  # a path would grow an ".npz" that it does not end with
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -134,7 +155,8 @@ class Predictions:
             missing = {"purpose", "ids", "logits", "labels", "groups", "sources"} - set(file.files)
             if missing:
                 raise Stage1Error(f"{path} lacks {', '.join(sorted(missing))}; write it with Predictions.save")
-            scores = Scores(file["ids"], file["logits"], file["gate_logits"] if "gate_logits" in file.files else None)
+            optional = {name: file[name] for name in ("gate_logits", "aux_logits") if name in file.files}
+            scores = Scores(file["ids"], file["logits"], **optional)
             purpose = str(file["purpose"])
             if purpose not in tuple(Purpose):
                 raise Stage1Error(f"{path} was read for an unknown purpose {purpose!r}; known: {', '.join(Purpose)}")

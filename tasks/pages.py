@@ -14,9 +14,9 @@ from tasks.runs import RunRef
 from tasks.tracking import client, experiment_id
 
 
-def show_acceptance(report: AcceptanceReport) -> None:
+def show_acceptance(report: AcceptanceReport, *, key: str = "acceptance") -> None:
     """The verdict of every check, as a table."""
-    create_table_artifact(report.table(), key="acceptance", description=report.summary())
+    create_table_artifact(report.table(), key=key, description=report.summary())
 
 
 def show_figures(pictures: Iterable[Path]) -> None:
@@ -27,9 +27,9 @@ def show_figures(pictures: Iterable[Path]) -> None:
         create_image_artifact(f"data:image/png;base64,{content}", key=f"figure-{name}", description=path.stem)
 
 
-def show_links(run: RunRef, report: Path) -> None:
+def show_links(run: RunRef, report: Path, *, key: str = "report") -> None:
     """Where the report lies, and the run in MLflow where that has a page."""
-    create_link_artifact(report.as_uri(), "release report", key="report", description=f"On the worker: {report}")
+    create_link_artifact(report.as_uri(), f"release {key}", key=key, description=f"On the worker: {report}")
     address = mlflow_page(run)
     if address is not None:
         create_link_artifact(address, "run in MLflow", key="mlflow-run")

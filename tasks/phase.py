@@ -20,29 +20,56 @@ class PhaseArtifacts(FrozenModel):
     certify_on: ArtifactRef
     policy: ArtifactRef
     evaluation: ArtifactRef
+    calibrate_on: ArtifactRef | None = None
+    """Only where the policy has a calibrator."""
+    transforms: ArtifactRef | None = None
+    """Only where other geometries were looked at."""
+    comparison: ArtifactRef | None = None
+    """Only where the policy had to be better than another."""
+
+    def digests(self) -> dict[str, str]:
+        """sha256 of everything that was made, by name."""
+        return {name: ref.sha256 for name, ref in self if ref is not None}
 
 
 class ReleasedPhase(FrozenModel):
     """What a phase released, and where to look at it."""
 
+    phase: str
+    made: PhaseArtifacts
     bundle: ArtifactRef
     registered: Registered
     run: RunRef
     evaluation: Evaluation
     certified: RiskCheck
+    turned_down: AcceptanceReport | None = None
+    """Why a later phase's challenger was not adopted in its place, where there was one."""
 
     @staticmethod
     def of(
-        run: RunRef, bundle: ArtifactRef, registered: Registered, evaluation: Evaluation, acceptance: AcceptanceReport
+        run: RunRef,
+        made: PhaseArtifacts,
+        bundle: ArtifactRef,
+        registered: Registered,
+        evaluation: Evaluation,
+        acceptance: AcceptanceReport,
     ) -> ReleasedPhase:
         """The outcome of an accepted phase; its certificate is the report's risk check."""
-        certified = next(check for check in acceptance.checks if isinstance(check, RiskCheck))
-        return ReleasedPhase(bundle=bundle, registered=registered, run=run, evaluation=evaluation, certified=certified)
+        return ReleasedPhase(
+            phase=acceptance.phase,
+            made=made,
+            bundle=bundle,
+            registered=registered,
+            run=run,
+            evaluation=evaluation,
+            certified=next(check for check in acceptance.checks if isinstance(check, RiskCheck)),
+        )
 
     def summary(self) -> dict[str, str]:
         """The outcome in a few lines, by name."""
         augrc, constraint = self.evaluation.model.augrc, self.certified
         return {
+            "phase": self.phase,
             "coverage on val_test": self.evaluation.exits_on_all_rows.coverage.in_words(),
             "FNR on exited, certified": f"{constraint.risk.in_words()}, at {constraint.confidence:.0%} confidence",
             "FNR on exited, val_test": self.evaluation.exits.fnr_on_exited.in_words(),

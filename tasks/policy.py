@@ -1,13 +1,15 @@
-"""Task that fits and certifies the exit policy."""
+"""Tasks that fit and certify the exit policy."""
 
 from __future__ import annotations
 
 from pydantic import TypeAdapter
 
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef, require_untouched
-from stage1_core.policy import AnyPolicy, AnyPolicyConfig
+from stage1_core.errors import PolicyError
+from stage1_core.policy import AnyPolicy, GatePolicy, GatePolicyConfig, NoExit, SoftmaxPolicyConfig
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Predictions
+from stage1_core.splits import Purpose
 from tasks._task import task
 from tasks._workspace import access_log, store
 from tasks.data import load_ledger
@@ -15,26 +17,53 @@ from tasks.data import load_ledger
 
 @task
 def fit_policy(
-    config: AnyPolicyConfig,
+    config: SoftmaxPolicyConfig,
     constraint: RiskConstraint,
     order_on: ArtifactRef,
     certify_on: ArtifactRef,
     ledger: ArtifactRef,
 ) -> ArtifactRef:
-    """Search and certify the exit rule. The look at the certifying rows is recorded, with the confidence it spends."""
+    """Search and certify the exit rule."""
     require_untouched([order_on], config.certifies_on)
-    rows = load_predictions(certify_on)
-    splits = load_ledger(ledger)
+    record_look(config, constraint, certify_on, ledger)
+    policy = config.fit(load_predictions(order_on), load_predictions(certify_on), constraint)
+    return store().put_file(ArtifactKind.POLICY, "policy.json", policy, inputs=[order_on, certify_on])
+
+
+@task
+def fit_gate_policy(
+    config: GatePolicyConfig,
+    constraint: RiskConstraint,
+    order_on: ArtifactRef,
+    calibrate_on: ArtifactRef,
+    certify_on: ArtifactRef,
+    ledger: ArtifactRef,
+) -> ArtifactRef:
+    """Calibrate the gate on one half of VAL_CALIB, then search and certify its threshold on the other."""
+    require_untouched([order_on, calibrate_on], config.certifies_on)
+    require_untouched([order_on], Purpose.FIT_CALIBRATOR)
+    record_look(config, constraint, certify_on, ledger)
+    order, calibrate, certify = (load_predictions(ref) for ref in (order_on, calibrate_on, certify_on))
+    policy = config.fit(order, certify, constraint, calibrate_on=calibrate)
+    return store().put_file(ArtifactKind.POLICY, "policy.json", policy, inputs=[order_on, calibrate_on, certify_on])
+
+
+def record_look(
+    config: SoftmaxPolicyConfig | GatePolicyConfig,
+    constraint: RiskConstraint,
+    certify_on: ArtifactRef,
+    ledger: ArtifactRef,
+) -> None:
+    """Record the look at the certifying rows, with the confidence that it spends."""
+    splits, purpose = load_ledger(ledger), config.certifies_on
     access_log(splits.digest).record(
         "certified",
-        rows.purpose,
+        purpose,
         subject=f"{certify_on.sha256} {config.digest()} {constraint.digest()}",
-        rows_digest=splits.rows_digest(rows.purpose),
+        rows_digest=splits.rows_digest(purpose),
         reason=f"certify a {config.kind} policy: {constraint.risk} <= {constraint.max_risk:g}",
         delta_spent=constraint.delta,
     )
-    policy = config.fit(load_predictions(order_on), rows, constraint)
-    return store().put_file(ArtifactKind.POLICY, "policy.json", policy, inputs=[order_on, certify_on])
 
 
 def load_predictions(ref: ArtifactRef) -> Predictions:
@@ -46,3 +75,11 @@ def load_policy(ref: ArtifactRef) -> AnyPolicy:
     """The policy behind a reference."""
     adapter: TypeAdapter[AnyPolicy] = TypeAdapter(AnyPolicy)
     return adapter.validate_json(store().open_file(ref).read_bytes())
+
+
+def load_gate_policy(ref: ArtifactRef) -> GatePolicy | NoExit:
+    """The gate policy behind a reference. Raises `PolicyError` for a policy of another kind."""
+    policy = load_policy(ref)
+    if not isinstance(policy, GatePolicy | NoExit):
+        raise PolicyError(f"{ref.path} holds a {policy.kind} policy, a gate is needed here")
+    return policy

@@ -10,12 +10,14 @@ from stage1_core.errors import PhaseRejected
 from stage1_core.splits import Purpose
 from tasks._task import effect, gate
 from tasks._workspace import access_log, store
+from tasks.acceptance import ACCEPTANCE_FILE, load_acceptance
 from tasks.data import load_ledger
-from tasks.evaluation import REPORT_FILE, load_acceptance, load_evaluation
+from tasks.evaluation import TRANSFORMS_FILE, load_evaluation
 from tasks.pages import show_acceptance, show_figures, show_links
 from tasks.phase import PhaseArtifacts, ReleasedPhase
 from tasks.registry import register_bundle
 from tasks.release import BUNDLE_FOLDER
+from tasks.reporting import REPORT_FILE
 from tasks.runs import RunRef, new_run_id, place, write_log_to
 from tasks.tracking import find_or_start, finish, log_parameters, log_phase
 
@@ -78,7 +80,8 @@ def register(
         "stage1.core_source": core_source_digest(),
     }
     registered = register_bundle(folder, release.name, run_id=run.mlflow_run_id, tags=tags)
-    return ReleasedPhase.of(run, bundle, registered, load_evaluation(made.evaluation), load_acceptance(acceptance))
+    evaluation = load_evaluation(made.evaluation)
+    return ReleasedPhase.of(run, made, bundle, registered, evaluation, load_acceptance(acceptance))
 
 
 def place_artifacts(
@@ -89,7 +92,11 @@ def place_artifacts(
     place(run, store().open(made.evaluation), "metrics/val_test")
     place(run, store().open_file(made.order_on), "metrics/select_model.npz")
     place(run, store().open_file(made.certify_on), "metrics/certify_policy.npz")
+    optional = {"metrics/fit_calibrator.npz": made.calibrate_on, f"metrics/{TRANSFORMS_FILE}": made.transforms}
+    for name, ref in optional.items():
+        if ref is not None:
+            place(run, store().open_file(ref), name)
     place(run, store().open_file(made.policy), "policy.json")
-    place(run, store().open_file(acceptance), "acceptance.json")
+    place(run, store().open_file(acceptance), ACCEPTANCE_FILE)
     place(run, store().open(figures), "figures")
     place(run, store().open_file(report), REPORT_FILE)

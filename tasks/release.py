@@ -12,13 +12,14 @@ from stage1_core.bundle.golden import GoldenCandidate
 from stage1_core.bundle.rehearsal import rehearse
 from stage1_core.bundle.release import release_bundle as write_bundle
 from stage1_core.model.head_files import load_head
-from stage1_core.phases.baseline import BaselineConfig
+from stage1_core.phases.config import PhaseConfig
 from stage1_core.splits import Purpose
 from stage1_core.training.session import LOG_FILE
 from tasks._task import task
 from tasks._workspace import access_log, store
+from tasks.acceptance import load_acceptance
 from tasks.data import load_ledger
-from tasks.evaluation import load_acceptance, load_evaluation
+from tasks.evaluation import load_evaluation
 from tasks.phase import PhaseArtifacts
 from tasks.policy import load_policy, load_predictions
 
@@ -28,7 +29,7 @@ GOLDEN_CANDIDATES = 48
 
 
 @task
-def rehearse_release(config: BaselineConfig, made: PhaseArtifacts) -> ArtifactRef:
+def rehearse_release(config: PhaseConfig, made: PhaseArtifacts) -> ArtifactRef:
     """Export, load, tamper, reseal: facts for the acceptance report."""
     contents = bundle_contents(config, made, AcceptanceReport.of("rehearsal", ()), figures=None)
     facts = rehearse(contents, load_predictions(made.certify_on).scores)
@@ -38,7 +39,7 @@ def rehearse_release(config: BaselineConfig, made: PhaseArtifacts) -> ArtifactRe
 
 @task
 def release_bundle(
-    config: BaselineConfig, made: PhaseArtifacts, acceptance: ArtifactRef, figures: ArtifactRef
+    config: PhaseConfig, made: PhaseArtifacts, acceptance: ArtifactRef, figures: ArtifactRef
 ) -> ArtifactRef:
     """Write the bundle, with the acceptance report inside."""
     contents = bundle_contents(config, made, load_acceptance(acceptance), figures)
@@ -49,7 +50,7 @@ def release_bundle(
 
 
 def bundle_contents(
-    config: BaselineConfig, made: PhaseArtifacts, acceptance: AcceptanceReport, figures: ArtifactRef | None
+    config: PhaseConfig, made: PhaseArtifacts, acceptance: AcceptanceReport, figures: ArtifactRef | None
 ) -> BundleContents:
     """What goes into the bundle, opened."""
     splits = load_ledger(made.ledger)

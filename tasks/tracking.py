@@ -17,6 +17,7 @@ from stage1_core.config import FrozenModel
 from stage1_core.data.split_summary import SplitSummary
 from stage1_core.digests import canonical_json
 from stage1_core.metrics.suite import Evaluation
+from stage1_core.policy.comparison import PolicyComparison
 from tasks._workspace import workspace
 
 if TYPE_CHECKING:
@@ -115,14 +116,33 @@ def log_datasets(run_id: str, splits: SplitSummary) -> None:
 
 
 def evaluation_metrics(evaluation: Evaluation) -> dict[str, float | None]:
-    """Flat names for MLflow: each counted rate with its bounds and its trials."""
-    metrics: dict[str, float | None] = dict(evaluation.model)
-    for name, value in evaluation.exits:
-        counted: CountedRisk = value
-        metrics[name] = counted.rate
-        metrics[f"{name}_lower"] = counted.lower_bound
-        metrics[f"{name}_upper"] = counted.upper_bound
-        metrics[f"{name}_trials"] = counted.trials
+    """Flat names for MLflow: numbers with the ends of their intervals, counted rates with exact bounds and trials."""
+    model = evaluation.model
+    metrics: dict[str, float | None] = {
+        "rows": model.rows,
+        "positives": model.positives,
+        "majority_accuracy": model.majority_accuracy,
+    }
+    for name, interval in evaluation.intervals.items():
+        metrics[name] = interval.value
+        metrics[f"{name}_interval_lower"] = interval.lower
+        metrics[f"{name}_interval_upper"] = interval.upper
+    counted = {name: value for name, value in evaluation.exits if isinstance(value, CountedRisk)}
+    for name, risk in counted.items():
+        metrics[name] = risk.rate
+        metrics[f"{name}_lower"] = risk.lower_bound
+        metrics[f"{name}_upper"] = risk.upper_bound
+        metrics[f"{name}_trials"] = risk.trials
+    return metrics
+
+
+def comparison_metrics(comparison: PolicyComparison) -> dict[str, float | None]:
+    """Flat names for MLflow: each paired difference with the ends of its interval."""
+    metrics: dict[str, float | None] = {}
+    for name, interval in comparison.differences.items():
+        metrics[f"difference_{name}"] = interval.value
+        metrics[f"difference_{name}_lower"] = interval.lower
+        metrics[f"difference_{name}_upper"] = interval.upper
     return metrics
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from pathlib import Path
 from typing import Self
@@ -11,13 +12,16 @@ import numpy as np
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
 from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes, digest_of_file
 from stage1_core.model.classifier import predict_features
-from stage1_core.model.head import Head, HeadConfig, build_head
+from stage1_core.model.head import Head, HeadConfig
 from stage1_core.model.head_files import WEIGHTS_FILE, load_head, save_head
 from stage1_core.predictions import Predictions
 from stage1_core.splits import Purpose
 from stage1_core.training.config import TrainingConfig
+from stage1_core.training.fitting import fit_head
 from stage1_core.training.loop import EpochResult
-from stage1_core.training.session import LOG_FILE, run_training
+from stage1_core.training.selection import SelectionMetric
+from stage1_core.training.session import LOG_FILE
+from stage1_core.training.state import TrainingState, load_best
 from tasks._progress import OnProgress, progress
 from tasks._task import task
 from tasks._workspace import checkpoint_folder, store
@@ -34,16 +38,16 @@ def train_head(
     """Fit the head; every epoch is saved, and shown in MLflow while it runs."""
     splits = load_ledger(ledger)
     fit_rows, select_rows = (feature_rows(features, splits, p) for p in (Purpose.FIT_WEIGHTS, Purpose.SELECT_MODEL))
-    model = build_head(fit_rows.features.shape[1], head, seed=training.seed)
+    groups = splits.rows(Purpose.FIT_WEIGHTS)["group"].to_numpy(dtype=np.str_)
     identity = training_identity(head, training, features)
+    folder = checkpoint_folder(identity)
     with progress("training") as on_progress, _EpochReporter(run, identity, training.epochs, on_progress) as reporter:
-        run_training(
-            model, fit_rows, select_rows, training, checkpoint_folder(identity), identity=identity, on_epoch=reporter
+        model, state = fit_head(
+            head, training, fit_rows, groups, select_rows, folder, identity=identity, on_epoch=reporter
         )
-
     return store().put(
         ArtifactKind.HEAD,
-        lambda folder: _write_head(model, checkpoint_folder(identity) / LOG_FILE, folder),
+        lambda place: _write_heads(model, state, folder / LOG_FILE, place),
         inputs=[ledger, features],
         purposes=(Purpose.FIT_WEIGHTS, Purpose.SELECT_MODEL),
     )
@@ -61,11 +65,13 @@ def predict(head: ArtifactRef, ledger: ArtifactRef, features: ArtifactRef, purpo
     )
 
 
-def predictions_for(head: ArtifactRef, ledger: ArtifactRef, features: ArtifactRef, purpose: Purpose) -> Predictions:
-    """Predictions of a stored head."""
+def predictions_for(
+    head: ArtifactRef, ledger: ArtifactRef, features: ArtifactRef, purpose: Purpose, *, folder: str = "."
+) -> Predictions:
+    """Predictions of a stored head, or of one kept in ``folder`` beside it."""
     splits = load_ledger(ledger)
     rows, table = feature_rows(features, splits, purpose), splits.rows(purpose)
-    scores = predict_features(load_head(store().open(head)), rows.features.numpy(), rows.ids)
+    scores = predict_features(load_head(store().open(head) / folder), rows.features.numpy(), rows.ids)
     groups, sources = (table[name].to_numpy(dtype=np.str_) for name in ("group", "source"))
     return Predictions(purpose, scores, rows.labels, groups, sources)
 
@@ -81,9 +87,20 @@ def training_identity(head: HeadConfig, training: TrainingConfig, features: Arti
     return digest_of_bytes(canonical_json(parts))
 
 
-def _write_head(model: Head, epochs: Path, folder: Path) -> None:
+def kept_folder(metric: SelectionMetric) -> str:
+    """Where the best head by ``metric`` lies beside the released one."""
+    return f"kept/{metric.value}"
+
+
+def _write_heads(model: Head, state: TrainingState, epochs: Path, folder: Path) -> None:
+    """The released head, and below it the best by each metric that was kept."""
     save_head(model, folder)
     shutil.copyfile(epochs, folder / LOG_FILE)
+    for metric in state.progress.best:
+        kept = copy.deepcopy(model)
+        load_best(kept, state, metric)
+        (folder / kept_folder(metric)).mkdir(parents=True)
+        save_head(kept, folder / kept_folder(metric))
 
 
 class _EpochReporter:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import zipfile
 from pathlib import Path
 
@@ -41,17 +42,39 @@ class TestScores:
         with pytest.raises(Stage1Error, match="logits of broken are not finite"):
             Scores(np.array(["fine", "broken"]), np.zeros((2, 2)), np.array([0.0, np.nan]))
 
+    def test_auxiliary_logits_need_one_row_of_two_per_id(self):
+        with pytest.raises(Stage1Error, match=r"aux_logits have shape \(1, 3\), expected \(1, 2\)"):
+            Scores(np.array(["a"]), np.zeros((1, 2)), aux_logits=np.zeros((1, 3)))
+
+    def test_auxiliary_logits_that_are_not_finite_are_named(self):
+        auxiliary = np.array([[0.0, 1.0], [np.nan, 1.0]])
+        with pytest.raises(Stage1Error, match="logits of broken are not finite"):
+            Scores(np.array(["fine", "broken"]), np.zeros((2, 2)), aux_logits=auxiliary)
+
+    def test_the_likelier_class_is_the_larger_logit_and_a_tie_is_roadwork(self):
+        logits = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
+        scores = Scores(np.array(["a", "b", "c"]), logits, aux_logits=logits[::-1])
+        assert scores.likelier_class.tolist() == [0, 1, 1]
+        assert scores.aux_likelier_class is not None
+        assert scores.aux_likelier_class.tolist() == [1, 1, 0]
+
+    def test_without_auxiliary_logits_there_is_no_auxiliary_class(self):
+        assert make_scores(np.zeros(2)).aux_likelier_class is None
+
     def test_ids_must_be_text(self):
         with pytest.raises(Stage1Error, match="ids have dtype object, expected text"):
             Scores(np.array(["a"], dtype=object), np.zeros((1, 2)))
 
     def test_take_keeps_rows_together(self):
-        scores = Scores(np.array(["a", "b", "c"]), np.arange(6.0).reshape(3, 2), np.array([7.0, 8.0, 9.0]))
+        logits = np.arange(6.0).reshape(3, 2)
+        scores = Scores(np.array(["a", "b", "c"]), logits, np.array([7.0, 8.0, 9.0]), logits + 10)
         taken = scores.take(np.array([2, 0]))
         assert taken.ids.tolist() == ["c", "a"]
         assert taken.logits.tolist() == [[4.0, 5.0], [0.0, 1.0]]
         assert taken.gate_logits is not None
         assert taken.gate_logits.tolist() == [9.0, 7.0]
+        assert taken.aux_logits is not None
+        assert taken.aux_logits.tolist() == [[14.0, 15.0], [10.0, 11.0]]
 
 
 class TestPredictions:
@@ -109,23 +132,24 @@ class TestIndependent:
 class TestFiles:
     def test_what_is_saved_is_loaded(self, tmp_path: Path, rng: np.random.Generator):
         made = make_predictions(rng, 5, purpose=Purpose.SELECT_MODEL)
-        rows = Predictions(
-            made.purpose, Scores(made.scores.ids, made.scores.logits, rng.normal(size=5)), made.labels, made.groups,
-            made.sources,
-        )  # fmt: skip
+        scores = Scores(made.scores.ids, made.scores.logits, rng.normal(size=5), rng.normal(size=(5, 2)))
+        rows = dataclasses.replace(made, scores=scores)
         rows.save(tmp_path / "rows.npz")
         loaded = Predictions.load(tmp_path / "rows.npz")
         assert loaded.purpose is Purpose.SELECT_MODEL
         np.testing.assert_array_equal(loaded.scores.ids, rows.scores.ids)
         np.testing.assert_array_equal(loaded.scores.logits, rows.scores.logits)
         np.testing.assert_array_equal(loaded.scores.gate_logits, rows.scores.gate_logits)
+        np.testing.assert_array_equal(loaded.scores.aux_logits, rows.scores.aux_logits)
         np.testing.assert_array_equal(loaded.labels, rows.labels)
         np.testing.assert_array_equal(loaded.groups, rows.groups)
         np.testing.assert_array_equal(loaded.sources, rows.sources)
 
-    def test_an_absent_gate_stays_absent(self, tmp_path: Path, rng: np.random.Generator):
+    def test_what_the_head_does_not_have_stays_absent(self, tmp_path: Path, rng: np.random.Generator):
         make_predictions(rng, 5).save(tmp_path / "rows.npz")
-        assert Predictions.load(tmp_path / "rows.npz").scores.gate_logits is None
+        loaded = Predictions.load(tmp_path / "rows.npz").scores
+        assert loaded.gate_logits is None
+        assert loaded.aux_logits is None
 
     def test_the_file_has_the_name_that_was_asked_for(self, tmp_path: Path, rng: np.random.Generator):
         make_predictions(rng, 5).save(tmp_path / "rows.partial")

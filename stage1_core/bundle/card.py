@@ -9,7 +9,7 @@ from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.data.access_log import summarised
 from stage1_core.data.split_summary import SplitCell, SplitSummary
 from stage1_core.metrics.risk import RISKS
-from stage1_core.policy import AnyPolicy, NoExit
+from stage1_core.policy import AnyPolicy
 from stage1_core.policy.certify import Certificate
 
 VOID = "This bundle was changed and sealed again after its release: no certificate holds for it.\n\n"
@@ -28,8 +28,8 @@ _RISK_WORDS = {
 
 def certificate_in_words(policy: AnyPolicy) -> str:
     """What the policy promises, with the counts behind it; or that it promises nothing because nothing exits."""
-    if isinstance(policy, NoExit):
-        return f"Nothing exits: every picture goes to the second stage ({policy.shortfall.message})."
+    if policy.certificate is None:
+        return f"Nothing exits: every picture goes to the second stage ({policy.no_exit_reason})."
     return _promise(policy.certificate)
 
 
@@ -40,7 +40,7 @@ def readme(release: ReleaseConfig, policy: AnyPolicy) -> str:
 
 {release.description}
 
-Answers easy pictures at once ("exits") and sends the others on to a second stage. {certificate_in_words(policy)}
+Answers easy pictures at once ("exits") and sends the others on. {certificate_in_words(policy)}{_rest_in_words(policy)}
 
 ## Python
 
@@ -52,7 +52,7 @@ for decision in stage1.decide(["street.jpg"]):
     if decision.exited:
         print(decision.label)  # 0: no roadwork, 1: roadwork
     else:
-        print("ask the second stage", decision.probability)
+        {_for_the_rest(policy)}
 ```
 
 `decide` takes paths, encoded bytes, PIL images and uint8 arrays of shape (height, width, 3). Loading verifies every
@@ -88,13 +88,14 @@ def model_card(
 # Model card: {release.name} {release.version}
 
 {_SYNTHETIC if synthetic else ""}{release.description} A small head on {backbone_name}, and the policy `{policy.kind}`.
+Pictures that exit: {policy.rule_in_words()}.
 
 ## What it promises
 
-{certificate_in_words(policy)}
+{certificate_in_words(policy)}{_rest_in_words(policy)}
 
 The promise is about pictures that come from where the certifying pictures came from. It does not speak about single
-sources, other cities, seasons or cameras, and not about pictures that go on to the second stage.
+sources, other cities, seasons or cameras, and not about pictures that do not exit.
 
 ## Data
 
@@ -119,6 +120,20 @@ the certificates spend {looks.delta_spent:.0%} probability of error. Ledger: `{s
 - Probabilities are the model's; only decisions are certified.
 - `golden/` holds a few real input pictures for replay: mind their licence before publishing the bundle.
 """
+
+
+def _rest_in_words(policy: AnyPolicy) -> str:
+    """Who answers the other pictures, where that is not the second stage."""
+    if policy.rest == "second_stage":
+        return ""
+    return " The other pictures are answered by stage B, an auxiliary output of the same head, without any promise."
+
+
+def _for_the_rest(policy: AnyPolicy) -> str:
+    """The line of the example that handles a picture which does not exit."""
+    if policy.rest == "stage_b":
+        return 'print("stage B, not certified:", decision.stage_b_label)'
+    return 'print("ask the second stage", decision.probability)'
 
 
 def _promise(certificate: Certificate) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stage1_core.metrics.intervals import binomial_p_value, clopper_pearson_upper
-from stage1_core.policy import AnyPolicy, NoExit, SoftmaxPolicy
+from stage1_core.policy import AnyPolicy
 from stage1_core.splits import CERTIFYING
 
 _ROUNDING = 1e-9
@@ -12,12 +12,12 @@ _ROUNDING = 1e-9
 def certificate_problem(policy: AnyPolicy) -> str | None:
     """What is wrong with the certificate, in words; None where nothing is, or where nothing exits.
 
-    Recomputes the exact bound and the p-value from events and trials, and asks whether the threshold in force is the
-    certified one.
+    Recomputes the exact bound and the p-value from events and trials, and asks whether the threshold in force is a
+    certified one, with the counts of its level.
     """
-    if isinstance(policy, NoExit):
-        return None
     certificate = policy.certificate
+    if certificate is None:
+        return None
     constraint = certificate.constraint
     bound = clopper_pearson_upper(certificate.events, certificate.trials, constraint.confidence)
     if abs(bound - certificate.upper_bound) > _ROUNDING:
@@ -29,8 +29,13 @@ def certificate_problem(policy: AnyPolicy) -> str | None:
         return f"the p-value {certificate.p_value:.6g} must lie between {least:.6g} and {constraint.delta:.6g}"
     if certificate.purpose not in CERTIFYING:
         return f"rows read for {certificate.purpose} cannot certify"
-    if isinstance(policy, SoftmaxPolicy):
-        certified = {level.threshold for level in policy.sweep_results if level.certified}
-        if policy.exit_threshold not in certified:
-            return f"the threshold {policy.exit_threshold:.6g} is not among the certified ones"
+    certified = {level.threshold: level for level in policy.sweep_results if level.certified}
+    if policy.threshold not in certified:
+        return f"the threshold {policy.threshold:.6g} is not among the certified ones"
+    level = certified[policy.threshold]
+    if (level.events, level.trials) != (certificate.events, certificate.trials):
+        return (
+            f"it counts {certificate.events} of {certificate.trials}, but the threshold in force was certified on "
+            f"{level.events} of {level.trials}"
+        )
     return None

@@ -48,6 +48,8 @@ class GoldenPicture(FrozenModel):
     """The true class, where known."""
     logits: tuple[float, float]
     gate_logit: float | None = None
+    aux_logits: tuple[float, float] | None = None
+    """Class logits of the auxiliary output, stage B."""
     prediction_set: tuple[bool, bool]
 
 
@@ -62,8 +64,10 @@ class Golden(FrozenModel):
         """The expected scores, with file names as ids."""
         gates = [picture.gate_logit for picture in self.pictures]
         gate_logits = None if None in gates else np.array(gates, dtype=np.float64)
+        auxiliary = [picture.aux_logits for picture in self.pictures]
+        aux_logits = None if None in auxiliary else np.array(auxiliary, dtype=np.float64)
         logits = np.array([picture.logits for picture in self.pictures], dtype=np.float64)
-        return Scores(np.array([picture.file for picture in self.pictures]), logits, gate_logits)
+        return Scores(np.array([picture.file for picture in self.pictures]), logits, gate_logits, aux_logits)
 
     def with_decisions_of(self, policy: Decides) -> Golden:
         """The same pictures with what ``policy`` decides on the expected scores."""
@@ -150,13 +154,14 @@ def write_golden(
     (folder / "golden").mkdir()
     for place, index in enumerate(chosen):
         (folder / names[place]).write_bytes(encoded[index])
-    gates = None if scores.gate_logits is None else scores.gate_logits.round(_DECIMALS)
+    gates, auxiliary = scores.gate_logits, scores.aux_logits
     pictures = [
         GoldenPicture(
             file=names[place],
             label=_plain(candidates[index].label),
-            logits=(round(float(scores.logits[index, 0]), _DECIMALS), round(float(scores.logits[index, 1]), _DECIMALS)),
-            gate_logit=None if gates is None else float(gates[index]),
+            logits=_rounded(scores.logits[index]),
+            gate_logit=None if gates is None else round(float(gates[index]), _DECIMALS),
+            aux_logits=None if auxiliary is None else _rounded(auxiliary[index]),
             prediction_set=(True, True),
         )
         for place, index in enumerate(chosen)
@@ -169,6 +174,10 @@ def write_golden(
 def _plain(label: int | None) -> Literal[0, 1] | None:
     """A numpy integer as Python's."""
     return None if label is None else (1 if label == 1 else 0)
+
+
+def _rounded(pair: Float) -> tuple[float, float]:
+    return round(float(pair[0]), _DECIMALS), round(float(pair[1]), _DECIMALS)
 
 
 def _firm(policy: Decides, scores: Scores, decisions: Decisions, shift: float) -> Boolean:
@@ -187,4 +196,8 @@ def _differences(expected: Scores, found: Scores) -> Float:
         raise BundleError("the head and the golden pictures disagree about having a gate; the bundle is mixed up")
     if expected.gate_logits is not None and found.gate_logits is not None:
         difference = np.maximum(difference, np.abs(expected.gate_logits - found.gate_logits))
+    if expected.aux_logits is not None:
+        if found.aux_logits is None:
+            raise BundleError("the golden pictures have answers of stage B, the head has none; the bundle is mixed up")
+        difference = np.maximum(difference, np.abs(expected.aux_logits - found.aux_logits).max(axis=1))
     return difference

@@ -32,6 +32,8 @@ class PredictionRow(FrozenModel):
     """The model's P(roadwork)."""
     error: str | None = None
     """Why there is no decision."""
+    stage_b_label: int | None = None
+    """0 or 1, stage B's answer where the picture does not exit and the policy leaves the rest to it; not certified."""
 
 
 def picture_files(paths: Iterable[Path]) -> list[Path]:
@@ -84,14 +86,18 @@ def _predict_batch(
 ) -> Iterator[PredictionRow]:
     whole = [image for image in read if isinstance(image, Image.Image)]
     scores = stage1.scores(whole, batch_size=max(len(whole), 1))
-    decisions = iter(as_decisions(scores, stage1.policy.decide(scores)))
+    decisions = iter(as_decisions(scores, stage1.policy))
     for path, image in zip(paths, read, strict=True):
         if isinstance(image, DataError):
             yield PredictionRow(path=str(path), error=str(image))
         else:
             decision = next(decisions)
             yield PredictionRow(
-                path=str(path), exited=decision.exited, label=decision.label, probability=decision.probability
+                path=str(path),
+                exited=decision.exited,
+                label=decision.label,
+                probability=decision.probability,
+                stage_b_label=decision.stage_b_label,
             )
 
 

@@ -28,7 +28,8 @@ from stage1_core.model.classifier import Classifier
 from stage1_core.model.head import build_head
 from stage1_core.model.state_dict import load_whole, read_state_dict
 from stage1_core.policy import AnyPolicy
-from stage1_core.predictions import Decisions, Scores
+from stage1_core.policy.gate import stage_b_label
+from stage1_core.predictions import Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class Decision:
     """The model's P(roadwork), in [0, 1]. Only decisions are certified, probabilities are not."""
     prediction_set: tuple[int, ...]
     """The classes that are left: (0,), (1,) or (0, 1)."""
+    stage_b_label: int | None = None
+    """0 or 1, what stage B answers where the picture does not exit and the policy leaves the rest to it. Not certified:
+    the promise is about exits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,23 +75,26 @@ class Stage1:
     def decide(self, pictures: Sequence[Picture], *, batch_size: int = 32) -> list[Decision]:
         """One decision for each picture, in their order. Raises `DataError` naming a broken picture."""
         scores = self.scores(pictures, batch_size=batch_size)
-        return as_decisions(scores, self.policy.decide(scores))
+        return as_decisions(scores, self.policy)
 
     __call__ = decide
 
 
-def as_decisions(scores: Scores, decisions: Decisions) -> list[Decision]:
-    """``n`` decisions with the probabilities that the logits give."""
+def as_decisions(scores: Scores, policy: AnyPolicy) -> list[Decision]:
+    """What ``policy`` does with ``n`` pictures, with the probabilities that the logits give."""
+    decisions = policy.decide(scores)
     probability = np.clip(expit(scores.margin_logits), 0.0, 1.0)
+    answers = stage_b_label(scores).tolist() if policy.rest == "stage_b" else [None] * len(scores)
     return [
         Decision(
             label=int(label) if exited else None,
             exited=bool(exited),
             probability=float(chance),
             prediction_set=tuple(int(c) for c in np.flatnonzero(classes)),
+            stage_b_label=None if exited else answer,
         )
-        for label, exited, chance, classes in zip(
-            decisions.label, decisions.exited, probability, decisions.prediction_set, strict=True
+        for label, exited, chance, classes, answer in zip(
+            decisions.label, decisions.exited, probability, decisions.prediction_set, answers, strict=True
         )
     ]
 

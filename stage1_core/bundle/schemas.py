@@ -51,7 +51,7 @@ def sealed_models() -> dict[str, type[BaseModel]]:
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """The schema called ``name``: what is written, so every field is required. Computed properties are no fields."""
+    """The schema called ``name``. Fields with a default may be absent: bundles from before they existed stay valid."""
     model = sealed_models()[name]
     return {"$schema": DIALECT, **model.model_json_schema(mode="serialization")}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stage1_core.acceptance import CountedRisk
 from stage1_core.metrics.intervals import clopper_pearson_lower, clopper_pearson_upper
 from stage1_core.predictions import Boolean, Decisions, Integer
 
@@ -31,6 +32,15 @@ class RiskEstimate:
         """Exact one-sided lower bound; 0 without trials."""
         return clopper_pearson_lower(self.events, self.trials, confidence)
 
+    def counted(self, confidence: float) -> CountedRisk:
+        """The estimate with both bounds, each one-sided at ``confidence``, in the form that is written down."""
+        return CountedRisk(
+            events=self.events,
+            trials=self.trials,
+            lower_bound=self.lower_bound(confidence),
+            upper_bound=self.upper_bound(confidence),
+        )
+
 
 RowMask = Callable[[Decisions, Integer], Boolean]
 
@@ -45,9 +55,13 @@ class ConditionalRisk:
 
     def __call__(self, decisions: Decisions, labels: Integer) -> RiskEstimate:
         """Count on ``n`` decisions and ``(n,)`` labels."""
-        condition = self.condition(decisions, labels)
-        events = condition & self.occurrence(decisions, labels)
-        return RiskEstimate(int(np.count_nonzero(events)), int(np.count_nonzero(condition)))
+        events, trials = self.masks(decisions, labels)
+        return RiskEstimate(int(np.count_nonzero(events)), int(np.count_nonzero(trials)))
+
+    def masks(self, decisions: Decisions, labels: Integer) -> tuple[Boolean, Boolean]:
+        """``(n,)`` rows that are events and ``(n,)`` rows that are trials; an event is always a trial."""
+        trials = self.condition(decisions, labels)
+        return trials & self.occurrence(decisions, labels), trials
 
 
 fnr_on_exited = ConditionalRisk(
@@ -84,6 +98,13 @@ coverage = ConditionalRisk(
     condition=lambda decisions, labels: np.ones(len(decisions), dtype=np.bool_),
 )
 """P(exited). Not a risk, but counted the same way."""
+
+rejection = ConditionalRisk(
+    "rejection",
+    occurrence=lambda decisions, labels: ~decisions.exited,
+    condition=lambda decisions, labels: np.ones(len(decisions), dtype=np.bool_),
+)
+"""P(not exited): what the second stage must answer."""
 
 RISKS: dict[str, ConditionalRisk] = {
     risk.name: risk for risk in (fnr_on_exited, fpr_on_exited, exit_error, missed_by_exit)

@@ -49,7 +49,8 @@ class Classifier(nn.Module):
 def to_scores(ids: Text, output: HeadOutput) -> Scores:
     """Logits as float64 numpy. Raises `Stage1Error` where they are not finite."""
     gate = None if output.gate_logits is None else _float64(output.gate_logits)
-    return Scores(ids, _float64(output.class_logits), gate)
+    auxiliary = None if output.aux_logits is None else _float64(output.aux_logits)
+    return Scores(ids, _float64(output.class_logits), gate, auxiliary)
 
 
 def predict(model: nn.Module, batches: Iterable[tuple[Text, Tensor]], *, device: torch.device | str) -> Scores:

@@ -6,16 +6,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stage1_core.acceptance import AcceptanceCheck, AcceptanceReport, Direction, FactCheck, ValueCheck
+from stage1_core.acceptance import AcceptanceReport, FactCheck
 from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.config import FrozenModel
 from stage1_core.data.config import DataConfig
 from stage1_core.data.transforms import EvalTransform, ResizeCenterCrop
+from stage1_core.metrics.bootstrap import BootstrapConfig
 from stage1_core.metrics.suite import Evaluation, ModelQuality
 from stage1_core.model.backbone import BackboneConfig
 from stage1_core.model.head import HeadConfig
-from stage1_core.policy import AnyPolicy, AnyPolicyConfig, SoftmaxPolicyConfig
-from stage1_core.policy.certify import risk_check
+from stage1_core.phases.checks import accuracy_check, certificate_checks
+from stage1_core.policy import AnyPolicy, SoftmaxPolicyConfig
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Predictions
 from stage1_core.training.config import TrainingConfig, cached_features_training
@@ -45,10 +46,12 @@ class BaselineConfig(FrozenModel):
     """The small classifier on the features."""
     training: TrainingConfig = cached_features_training()
     """How the head is trained."""
-    policy: AnyPolicyConfig = SoftmaxPolicyConfig()
+    policy: SoftmaxPolicyConfig = SoftmaxPolicyConfig()
     """How the exit rule is searched."""
     constraint: RiskConstraint = RiskConstraint()
     """The promise."""
+    bootstrap: BootstrapConfig = BootstrapConfig()
+    """Intervals of the evaluation; they describe, the exact bounds decide."""
     acceptance: BaselineAcceptance = BaselineAcceptance()
     """What must be proven before the release."""
     release: ReleaseConfig = ReleaseConfig()
@@ -69,36 +72,13 @@ def baseline_report(
     """The acceptance report of phase 1.
 
     ``selected`` and ``reference_accuracy`` are measured on VAL_SELECT, the risk on the certifying rows, and ``final``
-    on VAL_TEST, where only a contradiction of the certificate counts: too few test rows are no failure.
+    on VAL_TEST.
     """
-    rows = constraint.countable(certify_on)
-    exited = policy.decide(rows.scores).exited
     floor = None if reference_accuracy is None else reference_accuracy - config.max_accuracy_deficit
-    checks: list[AcceptanceCheck] = [
-        risk_check(f"certified {constraint.risk}", policy, rows, constraint, no_exit_reason=policy.no_exit_reason),
-        ValueCheck(
-            name="coverage on the certifying rows",
-            value=float(exited.mean()) if len(rows) else None,
-            bound=config.min_coverage,
-            direction=Direction.AT_LEAST,
-            trials=len(rows),
-        ),
-        ValueCheck(
-            name="val_test does not contradict the certificate (lower bound)",
-            value=final.exits.fnr_on_exited.lower_bound,
-            bound=constraint.max_risk,
-            direction=Direction.AT_MOST,
-        ),
-        _at_least("accuracy against logistic regression on the same features", selected, floor),
-        _at_least("accuracy against the majority class", selected, selected.majority_accuracy),
+    checks = (
+        *certificate_checks(constraint, policy, certify_on, final, min_coverage=config.min_coverage),
+        accuracy_check("accuracy against logistic regression on the same features", selected, floor),
+        accuracy_check("accuracy against the majority class", selected, selected.majority_accuracy),
         *rehearsal,
-    ]
-    return AcceptanceReport.of("baseline", tuple(checks))
-
-
-def _at_least(name: str, selected: ModelQuality, floor: float | None) -> AcceptanceCheck:
-    if floor is None:
-        return FactCheck(name=name, holds=None, evidence="nothing to compare with")
-    return ValueCheck(
-        name=name, value=selected.accuracy, bound=floor, direction=Direction.AT_LEAST, trials=selected.rows
     )
+    return AcceptanceReport.of("baseline", checks)

@@ -1,13 +1,13 @@
-"""The ladder's configuration: one phase's after the other's."""
+"""The ladder's configuration: that of its highest phase, which holds those of the phases below."""
 
 from __future__ import annotations
 
 from stage1_core.config import FrozenModel
-from stage1_core.phases.baseline import BaselineConfig
+from stage1_core.phases.gate import GateConfig
 
 
 class LadderConfig(FrozenModel):
-    """What each phase of the ladder is run with."""
+    """What the ladder is climbed with."""
 
-    baseline: BaselineConfig
-    """Phase 1."""
+    top: GateConfig
+    """The highest phase. Each phase holds the one that it stands on as ``previous``."""

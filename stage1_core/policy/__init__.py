@@ -6,13 +6,22 @@ from typing import Annotated
 
 from pydantic import Field
 
+from stage1_core.policy.gate import GatePolicy, GatePolicyConfig
 from stage1_core.policy.no_exit import NoExit
 from stage1_core.policy.softmax import SoftmaxPolicy, SoftmaxPolicyConfig
 
-AnyPolicy = Annotated[SoftmaxPolicy | NoExit, Field(discriminator="kind")]
+AnyPolicy = Annotated[SoftmaxPolicy | GatePolicy | NoExit, Field(discriminator="kind")]
 """Every fitted policy; `kind` tells them apart."""
 
-AnyPolicyConfig = SoftmaxPolicyConfig
+AnyPolicyConfig = Annotated[SoftmaxPolicyConfig | GatePolicyConfig, Field(discriminator="kind")]
 """Every way to fit a policy."""
 
-__all__ = ["AnyPolicy", "AnyPolicyConfig", "NoExit", "SoftmaxPolicy", "SoftmaxPolicyConfig"]
+__all__ = [
+    "AnyPolicy",
+    "AnyPolicyConfig",
+    "GatePolicy",
+    "GatePolicyConfig",
+    "NoExit",
+    "SoftmaxPolicy",
+    "SoftmaxPolicyConfig",
+]

@@ -156,6 +156,31 @@ def fixed_sequence(
     return SequenceResult(tuple(levels), best, certificate, None)
 
 
+def certified_level(levels: Sequence[SweepLevel], threshold: float) -> SweepLevel:
+    """The certified level of exactly this threshold. Raises `PolicyError` where there is none."""
+    certified = {level.threshold: level for level in levels if level.certified}
+    if threshold not in certified:
+        known = ", ".join(f"{level:.6g}" for level in sorted(certified))
+        raise PolicyError(f"the threshold {threshold:.6g} is not among the certified ones; take one of {known}")
+    return certified[threshold]
+
+
+def certificate_at(level: SweepLevel, certificate: Certificate) -> Certificate:
+    """``certificate`` for another certified ``level`` of its sequence.
+
+    The confidence covers all certified levels at once, so each may be chosen, on whatever rows (Learn then Test).
+    """
+    constraint = certificate.constraint
+    return certificate.model_copy(
+        update={
+            "events": level.events,
+            "trials": level.trials,
+            "p_value": level.p_value,
+            "upper_bound": RiskEstimate(level.events, level.trials).upper_bound(constraint.confidence),
+        }
+    )
+
+
 def _shortfall(start: SweepLevel, constraint: RiskConstraint) -> Shortfall:
     needed = trials_needed(start.events, constraint.max_risk, constraint.confidence)
     return Shortfall(events=start.events, trials=start.trials, more_trials=max(0, needed - start.trials))

@@ -21,11 +21,19 @@ class NoExit(FrozenModel):
     shortfall: Shortfall
 
     can_exit: ClassVar[bool] = False
+    threshold: ClassVar[None] = None
+    certificate: ClassVar[None] = None
+    rest: ClassVar[Literal["second_stage"]] = "second_stage"
+    """Who answers the pictures that do not exit."""
 
     @property
     def no_exit_reason(self) -> str:
         """What is missing, in one sentence."""
         return self.shortfall.message
+
+    def rule_in_words(self) -> str:
+        """Which pictures exit."""
+        return "none"
 
     def strictest(self) -> NoExit:
         """Itself: nothing is stricter."""

@@ -8,18 +8,13 @@ import numpy as np
 from pydantic import Field
 from scipy.special import expit
 
-from stage1_core import __version__
 from stage1_core.config import FrozenModel
-from stage1_core.errors import PolicyError
-from stage1_core.metrics.risk import fnr_on_exited
-from stage1_core.policy.certify import Certificate, SweepLevel, fixed_sequence, ids_digest
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.no_exit import NoExit
-from stage1_core.policy.start import likeliest_start
+from stage1_core.policy.search import CertifiedRecord, quantile_levels, search
 from stage1_core.predictions import Boolean, Decisions, Float, Predictions, Scores
-from stage1_core.splits import Purpose, Split
+from stage1_core.splits import Purpose
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Threshold = Annotated[float, Field(ge=0.5, le=1)]
 
 
@@ -37,27 +32,29 @@ class ThresholdExit(FrozenModel):
     def decide(self, scores: Scores) -> Decisions:
         """Exit the likelier class where its probability is at least the threshold. A tie of the classes is a 1."""
         exits: Boolean = confidence(scores) >= self.exit_threshold
-        return Decisions.of(exits, scores.margin_logits >= 0)
+        return Decisions.of(exits, scores.likelier_class)
 
 
-class SoftmaxPolicy(ThresholdExit):
+class SoftmaxPolicy(ThresholdExit, CertifiedRecord):
     """A certified threshold. This model is ``thresholds.json``."""
 
     kind: Literal["softmax"] = "softmax"
-    fnr_on_exits: Fraction | None
-    """Share of exited positives called 0 on the certifying rows; None where none exited."""
-    coverage: Fraction
-    """Share of the certifying rows that exits."""
-    exit_accuracy: Fraction | None
-    """Share of exited certifying rows that is called right."""
-    sweep_results: tuple[SweepLevel, ...]
-    certificate: Certificate
-    order_split: Split = Split.VAL_SELECT
-    certify_split: Split = Split.VAL_CALIB
-    stage1_core_version: str = __version__
 
-    can_exit: ClassVar[bool] = True
-    no_exit_reason: ClassVar[None] = None
+    rest: ClassVar[Literal["second_stage"]] = "second_stage"
+    """Who answers the pictures that do not exit."""
+
+    @property
+    def threshold(self) -> float:
+        """The certified level in force, a probability."""
+        return self.exit_threshold
+
+    def rule_in_words(self) -> str:
+        """Which pictures exit."""
+        return f"P(likelier class) ≥ {self.exit_threshold!r}"
+
+    def at_threshold(self, level_threshold: float) -> SoftmaxPolicy:
+        """The same policy at another certified level of its sweep. Raises `PolicyError` for a level that is not."""
+        return self.model_copy(update={"exit_threshold": level_threshold, **self.record_at(level_threshold)})
 
     def strictest(self) -> SoftmaxPolicy:
         """The same policy at threshold 1, where practically nothing exits: for rehearsing a release."""
@@ -96,8 +93,7 @@ class QuantileGrid(FrozenModel):
 
     def levels(self, order_on: Predictions) -> Float:
         """``(<= size,)`` thresholds, strict to lax, ending where everything exits."""
-        steps = np.linspace(0, 1, self.size + 1)[:-1]
-        return np.unique(np.quantile(confidence(order_on.scores), steps, method="inverted_cdf"))[::-1]
+        return quantile_levels(confidence(order_on.scores), self.size)
 
 
 class SoftmaxPolicyConfig(FrozenModel):
@@ -117,31 +113,9 @@ class SoftmaxPolicyConfig(FrozenModel):
         """
         order_on.require(Purpose.SELECT_MODEL)
         certify_on.require(Purpose.CERTIFY_POLICY, Purpose.CERTIFY_UNCALIBRATED_POLICY)
-        shared = set(order_on.scores.ids.tolist()) & set(certify_on.scores.ids.tolist())
-        if shared:
-            raise PolicyError(f"{len(shared)} rows order and certify, e.g. {min(shared)}; split them apart")
-        if len(order_on) == 0:
-            raise PolicyError("no row to order the thresholds on; give the rows that the model was selected on")
-        order, rows = constraint.countable(order_on), constraint.countable(certify_on)
-        candidates = [ThresholdExit(exit_threshold=float(level)) for level in self.grid.levels(order)]
-        ordered = [candidate.decide(order.scores) for candidate in candidates]
-        start = likeliest_start(ordered, order, rows.labels, constraint)
-        result = fixed_sequence(
-            [(candidate.exit_threshold, candidate) for candidate in candidates[start:]],
-            rows,
-            constraint,
-            order_rows_digest=ids_digest(order_on),
+        found = search(
+            self.grid.levels, lambda level: ThresholdExit(exit_threshold=level), order_on, certify_on, constraint
         )
-        if result.certificate is None or result.best is None:
-            assert result.shortfall is not None
-            return NoExit(constraint=constraint, sweep_results=result.levels, shortfall=result.shortfall)
-        level = result.levels[result.best]
-        best = candidates[start + result.best]
-        return SoftmaxPolicy(
-            exit_threshold=best.exit_threshold,
-            fnr_on_exits=fnr_on_exited(best.decide(rows.scores), rows.labels).rate,
-            coverage=level.exited / level.rows,
-            exit_accuracy=1 - level.exit_errors / level.exited if level.exited else None,
-            sweep_results=result.levels,
-            certificate=result.certificate,
-        )
+        if isinstance(found, NoExit):
+            return found
+        return SoftmaxPolicy(exit_threshold=found.threshold, **dict(found.record))

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from stage1_core.acceptance import AcceptanceReport
 from stage1_core.errors import Stage1Error
-from stage1_core.metrics.suite import Evaluation
-from stage1_core.policy import AnyPolicy, NoExit
+from stage1_core.metrics.suite import Evaluation, TransformQuality
+from stage1_core.policy import AnyPolicy
+from stage1_core.policy.comparison import PolicyComparison
 from stage1_core.policy.constraint import RiskConstraint
 
 
@@ -37,12 +38,15 @@ class ReportContents:
     """Whether any picture was rendered instead of photographed."""
     val_test_openings: int | None
     """How often VAL_TEST has been opened for this data; None where it could not be found out."""
+    transforms: tuple[TransformQuality, ...] = ()
+    """The model under other picture geometries, on SELECT_MODEL rows; empty where it was not tried."""
+    comparison: PolicyComparison | None = None
+    """The released policy (challenger) against the one it replaces, where there was a choice."""
 
     def __post_init__(self) -> None:
-        certified = self.policy.constraint if isinstance(self.policy, NoExit) else self.policy.certificate.constraint
-        if certified != self.constraint:
+        if self.policy.constraint != self.constraint:
             raise Stage1Error(
-                f"the policy was fitted for {certified!r}, the report would promise {self.constraint!r}; "
+                f"the policy was fitted for {self.policy.constraint!r}, the report would promise {self.constraint!r}; "
                 "pass the constraint that the policy was fitted for"
             )
         if self.val_test_openings is not None and self.val_test_openings < 0:

@@ -31,6 +31,16 @@ def join(parts: Sequence[Html]) -> Html:
     return Html("\n".join(parts))
 
 
+def section(heading: str, *children: Html) -> Html:
+    """A part of the page under its heading, at the anchor that `anchor` names."""
+    return element("section", element("h2", heading), *children, id=anchor(heading))
+
+
+def anchor(heading: str) -> str:
+    """The name under which a section can be linked to: "Figures of both" is "figures-of-both"."""
+    return "-".join(heading.lower().split())
+
+
 def table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *, class_: str = "") -> Html:
     """A table whose first column names the rows. Wide tables scroll inside their own box."""
     head = element("tr", *(element("th", name, scope="col") for name in headers))

@@ -6,12 +6,12 @@ STYLESHEET = """
 :root {
   color-scheme: light dark;
   --page: #f6f7f9; --card: #ffffff; --ink: #1b242e; --muted: #5a6673; --line: #dfe4e9; --stripe: #f3f5f8;
-  --pass: #00664a; --fail: #a63d00; --insufficient: #7a5200; --warn: #fff4d6; --warn-line: #c98a00;
+  --pass: #00664a; --fail: #a63d00; --insufficient: #7a5200; --warn: #fff4d6; --warn-line: #c98a00; --link: #005a8c;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #12171d; --card: #1a2129; --ink: #e5eaf0; --muted: #9ba8b5; --line: #313b46; --stripe: #202832;
-    --pass: #0d7d5d; --fail: #b84a0c; --insufficient: #8d6208; --warn: #33290f; --warn-line: #c98a00;
+    --pass: #0d7d5d; --fail: #b84a0c; --insufficient: #8d6208; --warn: #33290f; --warn-line: #c98a00; --link: #7cc0ea;
   }
 }
 * { box-sizing: border-box; }
@@ -21,7 +21,9 @@ body {
 }
 main { max-width: 1180px; margin: 0 auto; padding: 20px 24px 56px; }
 h1 { font-size: 20px; margin: 0 0 12px; overflow-wrap: anywhere; }
-h2 { font-size: 18px; margin: 0 0 10px; }
+h2 { font-size: 18px; margin: 0 0 10px; } h3 { font-size: 15px; margin: 22px 0 8px; }
+nav { display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 0 0 16px; padding: 0 2px; font-size: 14px; }
+nav a { color: var(--link); text-underline-offset: 3px; } section { scroll-margin-top: 12px; }
 p { margin: 0 0 8px; }
 .muted { color: var(--muted); }
 .verdict {
@@ -43,7 +45,6 @@ p { margin: 0 0 8px; }
 section, figure {
   background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px 20px; margin: 0 0 16px;
 }
-section section { border: 0; padding: 0; }
 ul.limits { margin: 0; padding-left: 18px; } ul.limits li { margin-bottom: 8px; }
 .scroll { overflow-x: auto; margin-bottom: 14px; } .scroll:last-child { margin-bottom: 0; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
@@ -52,8 +53,9 @@ th, td { text-align: left; vertical-align: top; padding: 6px 10px; border-bottom
 th:first-child { padding-left: 0; } tbody tr:last-child > * { border-bottom: 0; }
 thead th { font-weight: 600; color: var(--muted); white-space: nowrap; }
 tbody th { font-weight: 550; overflow-wrap: anywhere; min-width: 5.5em; }
+.numbers tbody th { overflow-wrap: break-word; min-width: 7.5em; }
 .numbers td, .numbers thead th:not(:first-child) { text-align: right; white-space: nowrap; }
-.checks thead th:first-child { width: 32%; }
+.checks thead th:first-child { width: 36%; } .checks td:last-child { min-width: 9em; }
 .data td { overflow-wrap: anywhere; }
 table.facts { width: auto; min-width: 50%; } .facts th { width: 17em; color: var(--muted); font-weight: 500; }
 .facts td { overflow-wrap: anywhere; }
@@ -61,6 +63,8 @@ table.facts { width: auto; min-width: 50%; } .facts th { width: 17em; color: var
   display: inline-block; color: #ffffff; border-radius: 4px; padding: 1px 8px; font-size: 12px; font-weight: 700;
   white-space: nowrap;
 }
+.halves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); gap: 0 28px; }
+.halves .scroll, .halves .scroll:last-child { margin-bottom: 14px; }
 .columns { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 16px; }
 figure img { display: block; width: 100%; height: auto; background: #ffffff; border-radius: 6px; padding: 6px; }
 figure { margin: 0; } .columns figure:first-child { grid-column: 1 / -1; }
@@ -70,16 +74,29 @@ pre { white-space: pre-wrap; margin: 6px 0 0; padding: 10px; background: var(--s
 summary { cursor: pointer; }
 @media (max-width: 820px) {
   .pair, .columns, .verdict { grid-template-columns: minmax(0, 1fr); } main { padding: 12px; }
-  .verdict .word { font-size: 30px; }
+  .pair > :last-child { order: -1; }
+  .verdict { padding: 14px 18px; } .verdict .word { font-size: 30px; } section, figure { padding: 14px 16px; }
+}
+@media (max-width: 600px) {
+  caption { position: sticky; left: 0; max-width: calc(100vw - 60px); }
+  .checks thead { display: none; } .checks table, .checks tbody, .checks caption { display: block; }
+  .checks tr { display: grid; grid-template-columns: 1fr auto; gap: 2px 12px; padding: 10px 0; }
+  .checks tr + tr { border-top: 1px solid var(--line); }
+  .checks th, .checks td { border: 0; padding: 0; } .checks td:nth-child(n + 3) { grid-column: 1 / -1; }
+  .checks td:last-child { color: var(--muted); } .checks td:last-child::before { content: "demanded: "; }
+  .columns figure { border: 0; padding: 0; } figure img { padding: 0; }
+  .facts th, .facts td { display: block; width: auto; padding: 4px 0 0; border: 0; } .facts td { padding-bottom: 6px; }
+  .facts tr { display: block; border-bottom: 1px solid var(--line); } .facts { display: block; }
 }
 @media print {
   :root { --page: #ffffff; --card: #ffffff; --ink: #000000; --muted: #444444; --line: #bbbbbb; --stripe: #f3f3f3;
-    --warn: #ffffff; --pass: #00664a; --fail: #a63d00; --insufficient: #7a5200; color-scheme: light; }
+    --warn: #ffffff; --link: #000000; --pass: #00664a; --fail: #a63d00; --insufficient: #7a5200; color-scheme: light; }
   body { font-size: 10.5pt; } main { max-width: none; padding: 0; } table { font-size: 9pt; }
-  .pair { display: block; } .columns { grid-template-columns: 1fr 1fr; gap: 8pt; }
+  nav { display: none; } .pair { display: block; } .columns { grid-template-columns: 1fr 1fr; gap: 8pt; }
   .scroll { overflow: visible; } section, figure { border: 0; padding: 0 0 8pt; }
   figure, tr, .verdict, .warning, li { break-inside: avoid; } h2, caption { break-after: avoid; }
-  .numbers td, .numbers thead th, thead th { white-space: normal; }
+  .numbers table, code { font-size: 8pt; } .numbers th, .numbers td { padding: 3pt 4pt; }
+  .numbers thead th, thead th { white-space: normal; }
   .verdict, .chip { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

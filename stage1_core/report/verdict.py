@@ -3,56 +3,54 @@
 from __future__ import annotations
 
 from stage1_core.acceptance import AcceptanceReport, Verdict
-from stage1_core.policy import NoExit
-from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.report.contents import ReportContents
-from stage1_core.report.markup import Html, element, join, table
-from stage1_core.report.wording import ANSWERS, RISK_SENTENCES, percent
+from stage1_core.report.markup import Html, element, join, section, table
+from stage1_core.report.wording import ANSWERS, RISK_SENTENCES, percent, promise
 
 MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✕", Verdict.INSUFFICIENT_EVIDENCE: "?"}
-
-
-def promise(constraint: RiskConstraint) -> str:
-    """The constraint in plain words."""
-    ceiling = percent(constraint.max_risk)
-    if constraint.risk == "exit_error":
-        return f"Of the pictures that exit, at most {ceiling} are called wrong."
-    return f"Of the roadwork pictures that exit, at most {ceiling} are called “no roadwork”."
+LONGEST_WORD = 12
+"""Characters of a verdict that fit in the largest type."""
 
 
 def verdict_box(contents: ReportContents) -> Html:
     """The verdict as a word, an answer and what it is about."""
     verdict = contents.acceptance.verdict
-    word = verdict.value.replace("_", " ")
-    size = "word long" if len(word) > 12 else "word"
     checks = contents.acceptance.checks
     held = sum(check.verdict is Verdict.PASS for check in checks)
     counted = f"{held} of {len(checks)} checks passed." if checks else "No check was made."
-    if isinstance(contents.policy, NoExit):
-        about = f"Nothing is certified: every picture goes on to the second stage. {counted}"
+    if not contents.policy.can_exit:
+        about = "Nothing is certified: every picture goes on to the second stage."
     else:
         sure = percent(contents.constraint.confidence)
-        about = f"Promise, at {sure} confidence: {promise(contents.constraint)} {counted}"
-    left = element(
-        "div",
-        element("p", "May this be released?", class_="question"),
-        element("p", f"{MARKS[verdict]} {word}", class_=size),
+        about = f"Promise, at {sure} confidence: {promise(contents.constraint)}"
+    return banner(
+        verdict,
+        question="May this be released?",
+        word=verdict.value.replace("_", " "),
+        answer=f"{ANSWERS[verdict]} {counted}",
+        about=about,
     )
-    right = element("div", element("p", ANSWERS[verdict], class_="answer"), element("p", about))
-    return element("div", left, right, class_=f"verdict {verdict.value}")
+
+
+def banner(verdict: Verdict, *, question: str, word: str, answer: str, about: str) -> Html:
+    """The coloured box that opens a page: a question, its answer in a word and in a sentence, and what it is about."""
+    size = "word long" if len(word) > LONGEST_WORD else "word"
+    asked = element(
+        "div", element("p", question, class_="question"), element("p", f"{MARKS[verdict]} {word}", class_=size)
+    )
+    answered = element("div", element("p", answer, class_="answer"), element("p", about))
+    return element("div", asked, answered, class_=f"verdict {verdict.value}")
 
 
 def acceptance_section(acceptance: AcceptanceReport) -> Html:
     """Every check with its evidence and its demand, those that did not pass first."""
     if not acceptance.checks:
-        return element("section", element("h2", "Why"), element("p", "No check was made, so nothing is proven."))
+        return section("Why", element("p", "No check was made, so nothing is proven."))
     urgency = [Verdict.FAIL, Verdict.INSUFFICIENT_EVIDENCE, Verdict.PASS]
     ranked = sorted(acceptance.table(), key=lambda row: urgency.index(Verdict(row["verdict"])))
     rows = [[row["check"], chip(Verdict(row["verdict"])), row["evidence"], row["demand"]] for row in ranked]
     headers = ["check", "verdict", "evidence", "demand"]
-    return element(
-        "section", element("h2", "Why"), table(f"Acceptance of {acceptance.phase}", headers, rows, class_="checks")
-    )
+    return section("Why", table(f"Acceptance of {acceptance.phase}", headers, rows, class_="checks"))
 
 
 def chip(verdict: Verdict) -> Html:
@@ -90,20 +88,20 @@ def limits_section(contents: ReportContents) -> Html:
         ("Confidence.", confidence_statement(contents)),
         ("VAL_TEST.", openings_statement(contents.val_test_openings)),
     ]
-    if not isinstance(contents.policy, NoExit):
+    if contents.policy.can_exit:
         counted = RISK_SENTENCES[contents.constraint.risk]
         average = f"The rate counts {counted}, over all sources together. A single source or place can be worse."
         items.insert(2, ("An average.", average))
     if contents.constraint.counting == "every_row":
         items.insert(1, ("Every row was counted.", EVERY_ROW))
     listed = [element("li", element("strong", lead), f" {text}") for lead, text in items]
-    return element("section", element("h2", "Limits"), element("ul", *listed, class_="limits"))
+    return section("Limits", element("ul", *listed, class_="limits"))
 
 
 def confidence_statement(contents: ReportContents) -> str:
     """What the confidence is about, in plain words."""
     sure, wrong = percent(contents.constraint.confidence), percent(contents.constraint.delta)
-    if isinstance(contents.policy, NoExit):
+    if not contents.policy.can_exit:
         return f"No threshold could be certified at {sure}, so nothing is promised beyond sending every picture on."
     return (
         f"{sure} belongs to the procedure: were fresh calibration pictures drawn again and again, at most {wrong} of "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from stage1_core.acceptance import Verdict
+from stage1_core.policy.constraint import RiskConstraint
 
 RISK_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -14,6 +15,7 @@ RISK_NAMES: Mapping[str, str] = MappingProxyType(
         "exit_error": "exit error",
         "fpr_on_exited": "FPR on exited",
         "missed_by_exit": "missed by exit",
+        "rejection": "sent on",
     }
 )
 """Names of the counted risks, as table and axis labels."""
@@ -25,9 +27,35 @@ RISK_SENTENCES: Mapping[str, str] = MappingProxyType(
         "exit_error": "exiting pictures that are called wrong",
         "fpr_on_exited": "pictures without roadwork that exit and are called “roadwork”",
         "missed_by_exit": "roadwork pictures that exit as “no roadwork”, of all roadwork pictures",
+        "rejection": "pictures that do not exit",
     }
 )
 """What each risk counts, in plain words."""
+
+NUMBER_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "accuracy": "accuracy",
+        "majority_accuracy": "majority baseline",
+        "balanced_accuracy": "balanced accuracy",
+        "mcc": "MCC",
+        "auroc": "AUROC",
+        "average_precision": "average precision",
+        "nll": "NLL (nats)",
+        "brier": "Brier",
+        "ece": "ECE, 10 bins",
+        "classwise_ece": "class-wise ECE",
+        "augrc": "AUGRC by confidence",
+        "augrc_gate": "AUGRC by gate",
+        "aurc": "AURC",
+        "e_aurc": "E-AURC",
+    }
+)
+"""Names of the numbers of a model, in the order in which tables show them."""
+
+FRACTIONS = frozenset(
+    {"accuracy", "majority_accuracy", "balanced_accuracy", "ece", "classwise_ece", *RISK_NAMES.keys()}
+)
+"""Numbers that are shown as percent."""
 
 ANSWERS: Mapping[Verdict, str] = MappingProxyType(
     {
@@ -49,3 +77,35 @@ def percent(fraction: float) -> str:
     if 0.9999 < fraction < 1:
         return "> 99.99 %"
     return f"{100 * fraction:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def four_decimals(value: float) -> str:
+    """A number without unit, such as an area."""
+    return f"{value:.4f}"
+
+
+def signed(difference: float) -> str:
+    """A difference of two numbers without unit, always with its sign."""
+    sign = "±" if difference == 0 else "+" if difference > 0 else "−"
+    return f"{sign}{abs(difference):.4f}"
+
+
+def points(difference: float, unit: str = " points") -> str:
+    """A difference of two fractions in percentage points, always with its sign: 0.031 is "+3.1 points"."""
+    sign = "±" if difference == 0 else "+" if difference > 0 else "−"
+    size = 100 * abs(difference)
+    shown = f"{size:.1g}" if 0 < size < 0.01 else f"{size:.2f}".rstrip("0").rstrip(".")
+    return f"{sign}{shown}{unit}"
+
+
+def seen(events: int, trials: int) -> str:
+    """Rate with its count; without trials the rate is undefined, not zero."""
+    return f"{percent(events / trials)} ({events:,} of {trials:,})" if trials else "undefined (0 trials)"
+
+
+def promise(constraint: RiskConstraint) -> str:
+    """The constraint in plain words."""
+    ceiling = percent(constraint.max_risk)
+    if constraint.risk == "exit_error":
+        return f"Of the pictures that exit, at most {ceiling} are called wrong."
+    return f"Of the roadwork pictures that exit, at most {ceiling} are called “no roadwork”."

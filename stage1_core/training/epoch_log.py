@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Field
 
 from stage1_core.config import FrozenModel
+from stage1_core.metrics.gate_quality import GateQuality
+from stage1_core.metrics.suite import COVERAGES, MAX_RISKS
 from stage1_core.training.evaluation import EpochMetrics
 
 HISTORICAL_HEADER = "Epoch,Train_Loss,Train_Acc,Val_Loss,Val_Acc,ECE,Exit_Coverage,Exit_Acc,Best_Val_Acc,LR"
@@ -20,7 +22,13 @@ SELECTIVE_HEADER = (
 )
 """Rates as fractions; bounds one-sided and exact at 90 %; undefined is an empty field. No timings: the file travels in
 the bundle, and equal trainings give equal bundles."""
-HEADER = f"{HISTORICAL_HEADER},{SELECTIVE_HEADER}"
+RANKING_HEADER = ",".join(
+    (*(f"Risk@Coverage_{share:g}" for share in COVERAGES), *(f"Coverage@Risk_{ceiling:g}" for ceiling in MAX_RISKS))
+)
+"""Of the confidence, as fractions."""
+GATE_HEADER = "Gate_Mean,Gate_Std,Gate_AUROC,AUGRC_gate"
+"""Uncalibrated; empty where the head has no gate."""
+HEADER = f"{HISTORICAL_HEADER},{SELECTIVE_HEADER},{RANKING_HEADER},{GATE_HEADER}"
 
 _BOUND_CONFIDENCE = 0.90
 
@@ -83,10 +91,14 @@ def epoch_row(result: LoggedEpoch, config: EpochLogConfig) -> str:
         f"{metrics.exited:d}",
         f"{metrics.exited_positives:d}",
         f"{metrics.missed:d}",
-        "" if missed.rate is None else f"{missed.rate:.6f}",
+        _field(missed.rate),
         "" if missed.rate is None else f"{missed.upper_bound(_BOUND_CONFIDENCE):.6f}",
         f"{exits.lower_bound(_BOUND_CONFIDENCE):.6f}",
         f"{exits.upper_bound(_BOUND_CONFIDENCE):.6f}",
+        *(_field(metrics.risk_at_coverage[f"{share:g}"]) for share in COVERAGES),
+        *(_field(metrics.coverage_at_risk[f"{ceiling:g}"]) for ceiling in MAX_RISKS),
+        *_gate_fields(metrics.gate),
+        _field(metrics.augrc_gate),
     )
     return ",".join(fields)
 
@@ -110,3 +122,13 @@ def read_numbers(path: Path) -> list[dict[str, float | None]]:
         {name: float(field) if field else None for name, field in zip(columns, row.split(","), strict=True)}
         for row in read_rows(path)
     ]
+
+
+def _gate_fields(gate: GateQuality | None) -> tuple[str, str, str]:
+    if gate is None:
+        return "", "", ""
+    return _field(gate.mean_probability), _field(gate.std_probability), _field(gate.auroc)
+
+
+def _field(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}"

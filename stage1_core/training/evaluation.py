@@ -10,9 +10,11 @@ from scipy.special import expit
 
 from stage1_core.config import FrozenModel
 from stage1_core.metrics.calibration_error import ece
+from stage1_core.metrics.gate_quality import GateQuality, gate_quality
 from stage1_core.metrics.proper_scores import brier, nll
 from stage1_core.metrics.risk import RiskEstimate, coverage, exit_error, fnr_on_exited
-from stage1_core.metrics.risk_coverage import augrc
+from stage1_core.metrics.risk_coverage import augrc, coverage_at_risk, risk_at_coverage
+from stage1_core.metrics.suite import COVERAGES, MAX_RISKS
 from stage1_core.predictions import Decisions, Integer, Scores
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -33,6 +35,14 @@ class EpochMetrics(FrozenModel):
     """Roadwork pictures that exit."""
     missed: int
     """Roadwork pictures that exit as "no roadwork"."""
+    risk_at_coverage: dict[str, Fraction | None]
+    """Selective risk of the confidence by coverage."""
+    coverage_at_risk: dict[str, Fraction | None]
+    """Coverage of the confidence by selective risk."""
+    gate: GateQuality | None = None
+    """Absent where the head has no gate."""
+    augrc_gate: Fraction | None = None
+    """AUGRC of the same failures, ranked by the gate."""
 
     @property
     def exit_coverage(self) -> RiskEstimate:
@@ -56,6 +66,7 @@ def epoch_metrics(scores: Scores, labels: Integer, exit_threshold: float) -> Epo
     confidence = expit(np.abs(margin))
     predicted = margin >= 0
     correct = predicted == labels
+    gate = scores.gate_logits
     decisions = Decisions.of(confidence >= exit_threshold, predicted)
     found = {risk.name: risk(decisions, labels) for risk in (coverage, exit_error, fnr_on_exited)}
     return EpochMetrics(
@@ -69,6 +80,10 @@ def epoch_metrics(scores: Scores, labels: Integer, exit_threshold: float) -> Epo
         exit_errors=found["exit_error"].events,
         exited_positives=found["fnr_on_exited"].trials,
         missed=found["fnr_on_exited"].events,
+        risk_at_coverage={f"{share:g}": risk_at_coverage(confidence, ~correct, share) for share in COVERAGES},
+        coverage_at_risk={f"{ceiling:g}": coverage_at_risk(confidence, ~correct, ceiling) for ceiling in MAX_RISKS},
+        gate=None if gate is None else gate_quality(scores, labels),
+        augrc_gate=None if gate is None else augrc(gate, ~correct),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from accelerate import Accelerator
@@ -11,8 +12,11 @@ from torch import Tensor, nn
 from stage1_core.training.averaging import WeightAverage
 from stage1_core.training.config import TrainingConfig
 from stage1_core.training.execution import Forward, sum_over_processes
-from stage1_core.training.objective import Objective
 from stage1_core.training.optimizer import trainable_parameters
+from stage1_core.training.targets import Objective, Targets
+
+Batch = tuple[Tensor, Targets]
+"""Inputs and what is known about them."""
 
 
 class Learner:
@@ -34,27 +38,40 @@ class Learner:
         self.model.train()
         self.objective.train()
 
-    def place(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def end_epoch(self) -> None:
+        """Let the objective go on to the next epoch."""
+        self.objective.end_epoch(partial(sum_over_processes, self.accelerator))
+
+    def place(self, inputs: Tensor, targets: Targets) -> Batch:
         """A batch on the device."""
         device = self.accelerator.device
-        return inputs.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        return inputs.to(device, non_blocking=True), targets.to(device)
 
-    def pass_over(self, batches: Sequence[tuple[Tensor, Tensor]], weights: Sequence[float]) -> Tensor:
+    def rehearse(self, batch: Batch) -> None:
+        """Forward and backward as in training, leaving no trace in gradients and objective."""
+        try:
+            self.model.train()
+            self.objective.eval()
+            self.pass_over([batch], [1.0])
+        finally:
+            self.clear_gradients()
+
+    def pass_over(self, batches: Sequence[Batch], weights: Sequence[float]) -> Tensor:
         """Forward and backward once, adding to the gradients; ``weights`` are factors on the mean losses.
 
         Returns ``(len(batches), 2)``: mean loss and number of right answers, on the device, without waiting for it.
         """
         observed = []
-        for (inputs, labels), weight in zip(batches, weights, strict=True):
+        for (inputs, targets), weight in zip(batches, weights, strict=True):
             with self.accelerator.autocast():
                 output = self.forward(inputs)
-            loss = self.objective.loss(output.float(), labels)
+            loss = self.objective.loss(output.float(), targets)
             self.accelerator.backward(loss * weight)
-            right = (output.class_logits.detach().argmax(1) == labels).sum()
+            right = (output.class_logits.detach().argmax(1) == targets.labels).sum()
             observed.append(torch.stack([loss.detach().float(), right]))
         return torch.stack(observed)
 
-    def step(self, batches: Sequence[tuple[Tensor, Tensor]], weights: Sequence[float]) -> Tensor:
+    def step(self, batches: Sequence[Batch], weights: Sequence[float]) -> Tensor:
         """Change the weights once; returns what `pass_over` observed before the change."""
 
         def closure() -> Tensor:

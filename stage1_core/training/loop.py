@@ -12,19 +12,19 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from stage1_core.errors import DataError, SplitUseError, Stage1Error
 from stage1_core.predictions import Integer, Scores
 from stage1_core.splits import Purpose
 from stage1_core.training.batching import largest_that_fits
 from stage1_core.training.config import TrainingConfig
+from stage1_core.training.cross_entropy import count_classes
+from stage1_core.training.epoch_plan import EpochPlan
 from stage1_core.training.evaluation import EpochMetrics, epoch_metrics
 from stage1_core.training.execution import compiled_forward, make_accelerator, sum_over_processes
-from stage1_core.training.learner import Learner
-from stage1_core.training.objective import count_classes
-from stage1_core.training.rows import Rows, split_order
-from stage1_core.training.schedule import TrainingLength
+from stage1_core.training.learner import Batch, Learner
+from stage1_core.training.rows import Rows
 from stage1_core.training.seeding import RandomStreams, epoch_order, repeatable, restore_random_state
 from stage1_core.training.selection import Progress, SelectionMetric
 from stage1_core.training.state import TrainingState, load_weights
@@ -142,12 +142,7 @@ class _Run:
                 self._batch_size = largest_that_fits(self._config.batch.sizes, self._probe)
         if state is not None:
             self._restore(state)
-        steps = self._config.batch.accumulation.plan([len(batch) for batch in self._plan(1)])
-        length = TrainingLength(
-            epochs=self._config.epochs,
-            micro_batches_per_epoch=sum(len(step.micro_batches) for step in steps),
-            updates_per_epoch=sum(step.is_complete for step in steps),
-        )
+        length = self._plan(1).length(self._config.epochs)
         if length.updates_per_epoch == 0:
             raise DataError(
                 f"{len(self._fit_rows.labels)} FIT_WEIGHTS rows do not make one optimizer step with micro-batches of "
@@ -168,6 +163,7 @@ class _Run:
             scores, val_loss = validate(
                 self._learner, self._select_rows, self._batch_size, batch.loss_average, self._epoch
             )
+        self._learner.end_epoch()
         labels = self._select_rows.labels
         metrics = epoch_metrics(scores, labels, self._config.epoch_log.legacy_exit_threshold_for_logging)
         best_before = self._best_accuracy
@@ -199,17 +195,13 @@ class _Run:
 
     def _fit(self) -> tuple[float, float, int]:
         """One pass over the FIT_WEIGHTS rows: mean loss, accuracy, rows seen."""
-        learner, process, processes = self._learner, self._accelerator.process_index, self._accelerator.num_processes
-        plan = self._plan(self._epoch)
-        own = [positions[process::processes] for positions in plan]
-        steps = self._config.batch.accumulation.plan([len(positions) for positions in plan])
+        learner, plan = self._learner, self._plan(self._epoch)
         learner.begin_epoch()
-        batches = self._fit_rows.batches(own, epoch=self._epoch)
+        batches = self._fit_rows.batches(plan.own, epoch=self._epoch)
         observed = []
-        for made, step in enumerate(steps):
+        for made, step in enumerate(plan.steps):
             micro_batches = [learner.place(*next(batches)) for _ in step.micro_batches]
-            shares = [len(own[index]) / len(plan[index]) for index in step.micro_batches]
-            weights = [weight * share for weight, share in zip(step.weights, shares, strict=True)]
+            weights = plan.weights(step)
             if step.is_complete:
                 learner.update.scale_learning_rates(self._factor(self._updates))
                 observed.append(learner.step(micro_batches, weights))
@@ -217,36 +209,22 @@ class _Run:
             else:
                 observed.append(learner.pass_over(micro_batches, weights))
             if self._on_update is not None:
-                self._on_update(made + 1, len(steps))
-        loss_and_right = torch.cat(observed).double()
-        sizes = torch.tensor([len(positions) for positions in plan], dtype=torch.float64)
-        shares_of_own = torch.tensor([len(positions) for positions in own], dtype=torch.float64) / sizes
-        counts = sizes if self._config.batch.loss_average == "rows" else torch.ones_like(sizes)
-        loss_weights = (shares_of_own * counts / counts.sum()).to(loss_and_right.device)
-        totals = torch.stack([loss_weights @ loss_and_right[:, 0], loss_and_right[:, 1].sum()])
-        loss, right = sum_over_processes(self._accelerator, totals).tolist()
-        rows = int(sizes.sum())
-        return loss, right / rows, rows
+                self._on_update(made + 1, len(plan.steps))
+        loss, right = sum_over_processes(self._accelerator, plan.totals(observed)).tolist()
+        return loss, right / plan.rows, plan.rows
 
-    def _plan(self, epoch: int) -> list[Integer]:
-        """Positions of each micro-batch, over all processes together."""
+    def _plan(self, epoch: int) -> EpochPlan:
         order = epoch_order(self._config.seed, epoch, len(self._fit_rows.labels))
-        plan = split_order(order, self._batch_size, drop_last=self._config.batch.drop_last)
-        # a remainder smaller than the number of processes would leave one of them without a row
-        return [positions for positions in plan if len(positions) >= self._accelerator.num_processes]
+        process, processes = self._accelerator.process_index, self._accelerator.num_processes
+        return EpochPlan.of(order, self._batch_size, self._config.batch, process=process, processes=processes)
 
-    def _first_rows(self, count: int) -> tuple[Tensor, Tensor]:
+    def _first_rows(self, count: int) -> Batch:
         return self._learner.place(*next(self._fit_rows.batches([np.arange(count)], epoch=1)))
 
     def _probe(self, size: int) -> None:
-        """Forward and backward at ``size`` rows over all processes; leaves no gradient behind."""
+        """Forward and backward at ``size`` rows over all processes."""
         share = -(-size // self._accelerator.num_processes)
-        try:
-            batch = self._first_rows(min(share, len(self._fit_rows.labels)))
-            self._learner.begin_epoch()
-            self._learner.pass_over([batch], [1.0])
-        finally:
-            self._learner.clear_gradients()
+        self._learner.rehearse(self._first_rows(min(share, len(self._fit_rows.labels))))
 
     def _capture(self, epoch: int) -> TrainingState:
         if epoch != self._epoch:

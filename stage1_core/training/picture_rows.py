@@ -13,6 +13,7 @@ from stage1_core.data.loading import PicturesDataset, batches, generator_of
 from stage1_core.errors import DataError
 from stage1_core.predictions import Integer, Text
 from stage1_core.splits import Purpose
+from stage1_core.training.targets import Targets
 
 
 class PictureRows:
@@ -45,12 +46,15 @@ class PictureRows:
         """These rows: pictures are read when they are needed, and the loop moves each batch."""
         return self
 
-    def batches(self, plan: Sequence[Integer], *, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(pixels, labels) on the CPU. Raises `DataError` naming the file where a picture cannot be read."""
+    def batches(self, plan: Sequence[Integer], *, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
+        """(pixels, targets) on the CPU, without answers of other models.
+
+        Raises `DataError` naming the file where a picture cannot be read.
+        """
         self._plan.batches = [[(int(position), epoch) for position in positions] for positions in plan]
         labels = torch.from_numpy(self.labels)
         for pixels, positions in batches(self._loader):
-            yield pixels, labels[positions]
+            yield pixels, Targets(labels[positions])
 
 
 class _Plan(Sampler[list[tuple[int, int]]]):

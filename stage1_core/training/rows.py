@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from stage1_core.errors import DataError
-from stage1_core.predictions import Integer, Text
+from stage1_core.predictions import Float, Integer, Text
 from stage1_core.splits import Purpose
+from stage1_core.training.targets import Targets
 
 
 class Rows(Protocol):
@@ -37,8 +38,8 @@ class Rows(Protocol):
         """The same rows with what fits in memory moved to ``device``."""
         ...
 
-    def batches(self, plan: Sequence[Integer], *, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(inputs, int64 labels) for each array of positions in ``plan``, in order.
+    def batches(self, plan: Sequence[Integer], *, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
+        """(inputs, targets) for each array of positions in ``plan``, in order.
 
         ``epoch`` counts from 1 and seeds augmentation, so that an epoch that is repeated sees the same pixels.
         """
@@ -54,9 +55,13 @@ class FeatureRows:
     labels: Integer
     features: Tensor
     """``(n, features)`` float32."""
+    held_out_correct: Float | None = None
+    """``(n,)``: 1 where a model that had not seen the row named its class, 0 where it did not; see `cross_fitting`."""
 
     def __post_init__(self) -> None:
         n = len(self.ids)
+        if self.held_out_correct is not None and self.held_out_correct.shape != (n,):
+            raise DataError(f"held_out_correct has shape {self.held_out_correct.shape} for {n} ids; pass one each")
         if self.features.shape[:1] != (n,) or self.labels.shape != (n,):
             raise DataError(
                 f"{self.features.shape[0]} feature rows and {len(self.labels)} labels for {n} ids; pass one each"
@@ -70,15 +75,24 @@ class FeatureRows:
 
     def on(self, device: torch.device) -> FeatureRows:
         """The features on ``device``."""
-        return FeatureRows(self.purpose, self.ids, self.labels, self.features.to(device))
+        return replace(self, features=self.features.to(device))
 
-    def batches(self, plan: Sequence[Integer], *, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Features and labels on the device of the features."""
+    def take(self, positions: Integer) -> FeatureRows:
+        """The rows at ``positions``."""
+        correct = None if self.held_out_correct is None else self.held_out_correct[positions]
+        features = self.features[torch.from_numpy(positions)]
+        return FeatureRows(self.purpose, self.ids[positions], self.labels[positions], features, correct)
+
+    def batches(self, plan: Sequence[Integer], *, epoch: int) -> Iterator[tuple[Tensor, Targets]]:
+        """Features and targets on the device of the features."""
         device = self.features.device
         labels = torch.from_numpy(np.array(self.labels)).to(device)
+        known = self.held_out_correct
+        correct = None if known is None else torch.from_numpy(known.astype(np.float32)).to(device)
         for positions in plan:
             index = torch.from_numpy(positions).to(device)
-            yield self.features.index_select(0, index), labels.index_select(0, index)
+            chosen = None if correct is None else correct.index_select(0, index)
+            yield self.features.index_select(0, index), Targets(labels.index_select(0, index), chosen)
 
 
 def sequential_plan(rows: int, batch_size: int) -> list[Integer]:

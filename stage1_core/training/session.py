@@ -35,6 +35,7 @@ def run_training(
 ) -> TrainingState:
     """Train ``model`` in place and leave it with the weights of the best epoch; return the final state.
 
+    The state's `kept` holds the best epochs by the other metrics too: `load_best` writes one into a copy of the model.
     ``folder`` holds the checkpoints and ``metrics.csv``. ``identity`` is the digest of all that determines the
     training; checkpoints of another are refused with `CheckpointError`. ``on_epoch`` sees each epoch after it is saved,
     so what it has reported is never trained again.

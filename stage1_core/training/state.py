@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stage1_core.errors import CheckpointError
 from stage1_core.training.seeding import RandomState
-from stage1_core.training.selection import Progress, SelectionMetric
+from stage1_core.training.selection import Best, Progress, SelectionMetric
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +38,11 @@ class TrainingState:
     progress: Progress
     best_accuracy: float | None
     """Highest accuracy so far, as a fraction, whatever metric selects."""
+
+    @property
+    def kept(self) -> Mapping[SelectionMetric, Best]:
+        """Best epochs by the deciding metric and by each of ``keep_also``; `load_best` writes one into a model."""
+        return self.progress.best
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

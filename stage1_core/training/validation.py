@@ -21,25 +21,25 @@ def validate(
     accelerator, n = learner.accelerator, len(rows.labels)
     plan = sequential_plan(n, batch_size)
     share = plan[accelerator.process_index :: accelerator.num_processes]
-    # columns: class logits, gate logit; every process fills its rows and leaves the others 0
-    table = torch.zeros(n, 3, device=accelerator.device)
+    # columns: class logits, gate logit, auxiliary logits; every process fills its rows and leaves the others 0
+    table = torch.zeros(n, 5, device=accelerator.device)
     total = torch.zeros((), device=accelerator.device)
     gated = False
     learner.objective.eval()
     with evaluating(learner.model), torch.no_grad():
-        for positions, (inputs, labels) in zip(share, rows.batches(share, epoch=epoch), strict=True):
-            labels = labels.to(accelerator.device, non_blocking=True)
+        for positions, (inputs, targets) in zip(share, rows.batches(share, epoch=epoch), strict=True):
+            inputs, targets = learner.place(inputs, targets)
             with accelerator.autocast():
-                raw = learner.forward(inputs.to(accelerator.device, non_blocking=True))
+                raw = learner.forward(inputs)
             output = raw.float()
             weight = len(positions) if loss_average == "rows" else 1
-            total += weight * learner.objective.loss(output, labels)
+            total += weight * learner.objective.loss(output, targets)
             where = slice(int(positions[0]), int(positions[-1]) + 1)
             table[where, :2] = output.class_logits
             if output.gate_logits is not None:
                 gated = True
-                table[where, 2] = output.gate_logits
+                table[where, 2], table[where, 3:] = output.gated()
     table, total = sum_over_processes(accelerator, table), sum_over_processes(accelerator, total)
-    gates = table[:, 2] if gated else None
+    output = HeadOutput(table[:, :2], table[:, 2], table[:, 3:]) if gated else HeadOutput(table[:, :2])
     loss = float(total) / (n if loss_average == "rows" else len(plan))
-    return to_scores(rows.ids, HeadOutput(table[:, :2], gates)), loss
+    return to_scores(rows.ids, output), loss

@@ -38,8 +38,9 @@ def test_package_fronts_are_light():
     assert "pandas" not in loaded_by(*names - readers)
 
 
-def test_metrics_and_policies_run_without_torch():
-    names = [name for name in MODULES if name.startswith(("stage1_core.metrics", "stage1_core.policy"))]
+def test_metrics_calibrators_and_policies_run_without_torch():
+    drawers = ("stage1_core.metrics", "stage1_core.calibration", "stage1_core.policy")
+    names = [name for name in MODULES if name.startswith(drawers)]
     assert len(names) > 10
     assert not {"torch", "prefect", "mlflow"} & loaded_by(*names)
 

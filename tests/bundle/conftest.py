@@ -9,7 +9,7 @@ import pytest
 
 from stage1_core.bundle.contents import BundleContents
 from stage1_core.bundle.release import release_bundle
-from tests.bundle.toys import LONG_AGO, toy_contents
+from tests.bundle.toys import LONG_AGO, gated_contents, toy_contents
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,19 @@ def released(contents, tmp_path_factory) -> Path:
     """The bundle; never changed by a test."""
     folder = tmp_path_factory.mktemp("released") / "bundle"
     release_bundle(contents, folder, created_at=LONG_AGO)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def gate_contents(tmp_path_factory) -> BundleContents:
+    return gated_contents(tmp_path_factory.mktemp("gated_run"))
+
+
+@pytest.fixture(scope="session")
+def gate_released(gate_contents, tmp_path_factory) -> Path:
+    """A bundle with a gate policy and stage B; never changed by a test."""
+    folder = tmp_path_factory.mktemp("gate_released") / "bundle"
+    release_bundle(gate_contents, folder, created_at=LONG_AGO)
     return folder
 
 

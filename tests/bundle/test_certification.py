@@ -3,15 +3,14 @@ from __future__ import annotations
 import pytest
 
 from stage1_core.bundle.certification import certificate_problem
-from stage1_core.policy import SoftmaxPolicy
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.splits import Purpose
-from tests.bundle.toys import fitted_policy, no_exit_policy
+from tests.bundle.toys import fitted_policy, gate_policy, no_exit_policy
 
 
-@pytest.fixture(scope="module")
-def policy() -> SoftmaxPolicy:
-    return fitted_policy()
+@pytest.fixture(scope="module", params=[fitted_policy, gate_policy], ids=["softmax", "gate"])
+def policy(request):
+    return request.param()
 
 
 def test_a_fitted_policy_has_no_problem(policy):
@@ -39,5 +38,16 @@ def test_a_certificate_that_does_not_follow_from_its_counts_is_found(policy, cha
     assert problem in certificate_problem(changed)
 
 
+def with_threshold(policy, value: float):
+    name = {"softmax": "exit_threshold", "gate": "gate_threshold"}[policy.kind]
+    return policy.model_copy(update={name: value})
+
+
 def test_a_threshold_that_was_never_certified_is_found(policy):
-    assert "not among the certified" in certificate_problem(policy.model_copy(update={"exit_threshold": 0.5}))
+    assert "not among the certified" in certificate_problem(with_threshold(policy, 0.5))
+
+
+def test_a_threshold_with_the_certificate_of_another_level_is_found(policy):
+    stricter = max(level.threshold for level in policy.sweep_results if level.certified)
+    assert certificate_problem(policy.at_threshold(stricter)) is None
+    assert "the threshold in force was certified on" in certificate_problem(with_threshold(policy, stricter))

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from stage1_core.bundle.golden import Golden, GoldenPicture, choose_golden, golden_png
+from stage1_core.calibration import PlattCalibrator
 from stage1_core.errors import BundleError
+from stage1_core.policy.gate import GateExit
 from stage1_core.policy.softmax import ThresholdExit
 from stage1_core.predictions import Scores
 
@@ -54,6 +56,7 @@ def test_logits_may_differ_by_the_tolerance_and_not_more(shift, kept):
         ("ids", expected.ids),
         ("logits", expected.logits + np.array([[0, 0], [0, shift]])),
         ("gate_logits", None),
+        ("aux_logits", None),
     ):
         object.__setattr__(found, name, value)
     if kept:
@@ -73,6 +76,20 @@ def test_a_gate_that_is_missing_on_one_side_is_refused():
     scores = scores_of([4.0, -0.2])
     with pytest.raises(BundleError, match="disagree about having a gate"):
         golden_of(scores).require_reproduced(scores_of([4.0, -0.2], [0.0, 0.0]), POLICY.decide(scores))
+
+
+def test_answers_of_stage_b_that_the_head_no_longer_gives_are_refused():
+    scores = scores_of([4.0, -0.2])
+    expected = golden_of(scores)
+    pictures = tuple(picture.model_copy(update={"aux_logits": (0.0, 1.0)}) for picture in expected.pictures)
+    with pytest.raises(BundleError, match="answers of stage B, the head has none"):
+        expected.model_copy(update={"pictures": pictures}).require_reproduced(scores, POLICY.decide(scores))
+
+
+def test_a_picture_near_the_gates_threshold_is_never_golden():
+    rule = GateExit(gate_threshold=0.5, calibrator_params=PlattCalibrator(slope=1.0, offset=0.0))
+    gates = [0.0, 1e-3, -1e-3, 0.5, -0.5]
+    assert choose_golden(rule, scores_of([9.0] * 5, gates), [None] * 5, count=5) == [3, 4]
 
 
 def test_large_pictures_are_shrunk_and_small_ones_kept():

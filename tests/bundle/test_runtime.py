@@ -12,8 +12,8 @@ from PIL import Image
 
 from stage1_core.bundle.runtime import Decision, Stage1, as_decisions, load_bundle
 from stage1_core.errors import BundleError, DataError
-from stage1_core.predictions import Decisions, Scores
-from tests.bundle.toys import TRANSFORM
+from stage1_core.predictions import Scores
+from tests.bundle.toys import TRANSFORM, fitted_policy
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_probability_is_the_softmax_of_the_logits(stage1, pictures):
 @pytest.mark.parametrize("margin", [-1e308, -800.0, 0.0, 800.0, 1e308])
 def test_probability_stays_between_0_and_1_for_any_finite_logits(margin):
     scores = Scores(np.array(["a"]), np.array([[0.0, margin]]))
-    (decision,) = as_decisions(scores, Decisions(np.ones((1, 2), dtype=np.bool_)))
+    (decision,) = as_decisions(scores, fitted_policy())
     assert 0 <= decision.probability <= 1
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from scipy.special import logit
 
 from stage1_core.acceptance import AcceptanceReport, FactCheck
 from stage1_core.bundle.contents import BundleContents
@@ -21,10 +23,11 @@ from stage1_core.data.transforms import ResizeCenterCrop
 from stage1_core.model.backbone import load_backbone
 from stage1_core.model.backbone_config import RandomWeights, TimmBackboneConfig
 from stage1_core.model.head import Head, HeadConfig, build_head
-from stage1_core.policy import NoExit, SoftmaxPolicy, SoftmaxPolicyConfig
+from stage1_core.policy import GatePolicy, GatePolicyConfig, NoExit, SoftmaxPolicy, SoftmaxPolicyConfig
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Predictions, Scores
 from stage1_core.splits import Half, Purpose, Split
+from tests.policy.gated import gated_rows
 
 BACKBONE = TimmBackboneConfig(model="test_efficientnet", weights=RandomWeights(seed=1))
 TRANSFORM = ResizeCenterCrop(resize_px=40, crop_px=32)
@@ -53,6 +56,17 @@ def fitted_policy() -> SoftmaxPolicy:
         RiskConstraint(),
     )
     assert isinstance(policy, SoftmaxPolicy)
+    return policy
+
+
+def gate_policy() -> GatePolicy:
+    rng = np.random.default_rng(4)
+    calibrate, order, certify = (
+        gated_rows(rng, 1500, purpose)
+        for purpose in (Purpose.FIT_CALIBRATOR, Purpose.SELECT_MODEL, Purpose.CERTIFY_POLICY)
+    )
+    policy = GatePolicyConfig(rest="stage_b").fit(order, certify, RiskConstraint(), calibrate_on=calibrate)
+    assert isinstance(policy, GatePolicy)
     return policy
 
 
@@ -95,6 +109,27 @@ def spread_head(paths: list[Path], threshold: float) -> Head:
     return head
 
 
+def gated_head(paths: list[Path], policy: GatePolicy) -> Head:
+    """A head whose class margins, gate logits and auxiliary margins are spread, the gate's around the threshold."""
+    backbone = load_backbone(BACKBONE, device="cpu")
+    head = build_head(backbone.hidden, HeadConfig(hidden=16, gated=True), seed=3).eval()
+    pixels = torch.stack([TRANSFORM.apply(open_picture(path)) for path in paths])
+    with torch.no_grad():
+        head.gate.weight.copy_(head.classes.weight.sum(dim=0))  # a fresh gate ignores the picture
+        output = head(backbone(pixels))
+        edge = (logit(policy.gate_threshold) - policy.calibrator_params.offset) / policy.calibrator_params.slope
+        scale = 2 / output.gate_logits.std()
+        head.gate.weight *= scale
+        head.gate.bias.mul_(scale).add_(edge - scale * output.gate_logits.median())
+        for layer, logits in ((head.classes, output.class_logits), (head.auxiliary, output.aux_logits)):
+            margin = logits[:, 1] - logits[:, 0]
+            scale = 3 / margin.std()
+            layer.weight *= scale
+            layer.bias.sub_(logits.median(dim=0).values).mul_(scale)
+            layer.bias[1] -= scale * (margin.median() - logits.median(dim=0).values @ torch.tensor([-1.0, 1.0]))
+    return head
+
+
 def toy_splits() -> SplitSummary:
     cell = SplitCell(split=Split.VAL_CALIB, half=Half.CERTIFY, source="toy", negatives=700, positives=800, unlabeled=0)
     return SplitSummary(
@@ -124,3 +159,11 @@ def toy_contents(folder: Path) -> BundleContents:
         golden_candidates=[GoldenCandidate(path, index % 2) for index, path in enumerate(pictures)],
         figures={"sweep.png": pictures[0]},
     )
+
+
+def gated_contents(folder: Path) -> BundleContents:
+    """The same with a gated head and a gate policy that leaves the rest to stage B."""
+    contents = toy_contents(folder)
+    policy = gate_policy()
+    head = gated_head([candidate.path for candidate in contents.golden_candidates], policy)
+    return dataclasses.replace(contents, policy=policy, head=head)

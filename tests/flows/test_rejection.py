@@ -12,7 +12,9 @@ from flows.ladder import ladder
 from stage1_core.acceptance import AcceptanceReport, Verdict
 from stage1_core.errors import PhaseRejected
 from stage1_core.phases.baseline import BaselineAcceptance
+from stage1_core.phases.gate import GateConfig
 from stage1_core.phases.ladder import LadderConfig
+from stage1_core.phases.selective_evaluation import SelectiveEvaluationConfig
 
 
 def test_too_little_data_is_named_so(rejected):
@@ -73,7 +75,8 @@ class TestAgain:
         assert caught.value.report["phase"] == "baseline"
 
     def test_the_ladder_halts_under_the_same_name(self, rejected):
-        state = ladder(LadderConfig(baseline=rejected.config), return_state=True)
+        above = SelectiveEvaluationConfig(previous=rejected.config)
+        state = ladder(LadderConfig(top=GateConfig(previous=above)), return_state=True)
         assert (state.is_failed(), state.name) == (True, "InsufficientEvidence")
         assert state.message == rejected.state.message
         assert isinstance(state.result(raise_on_failure=False), PhaseRejected)

@@ -71,9 +71,13 @@ def picture(first_run: FinishedRun) -> Iterator[Path]:
 def step_states(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, list[str]]:
     """By name of the step, how its runs ended, filled while the test goes on."""
     seen: dict[str, list[str]] = defaultdict(list)
+    import flows._conclusion
     import flows.baseline
+    import flows.gate
+    import flows.selective_evaluation
 
-    for step in vars(flows.baseline).values():
+    modules = (flows._conclusion, flows.baseline, flows.gate, flows.selective_evaluation)
+    for step in [step for module in modules for step in vars(module).values()]:
         if isinstance(step, prefect.Task):
             monkeypatch.setattr(
                 step, "on_completion_hooks", [lambda task, _run, state: seen[task.name].append(state.name)]

@@ -159,7 +159,7 @@ class TestPrefectPage:
 
     def test_figures_are_images_that_need_no_server(self, page):
         figures = [artifact for key, artifact in page.items() if key.startswith("figure-")]
-        assert len(figures) == 5
+        assert len(figures) == 7
         assert all(figure.type == "image" for figure in figures)
         assert all(figure.data.startswith("data:image/png;base64,iVBOR") for figure in figures)
 

@@ -11,10 +11,8 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.baseline import baseline
-from flows.ladder import ladder
 from stage1_core.bundle.artifact import ArtifactRef
 from stage1_core.data.access_log import AccessLog
-from stage1_core.phases.ladder import LadderConfig
 from tests.integration.toys import draw_picture, toy_training
 
 EVERY_TIME = {"open_run", "fingerprint_sources", "publish", "register", "require_accepted", "require_lineage"}
@@ -55,12 +53,6 @@ def test_nothing_is_done_twice(again, step_states):
     assert len(MlflowClient().search_model_versions("name = 'toy'")) == 1
     assert len(MlflowClient().search_runs([MlflowClient().get_experiment_by_name("stage1").experiment_id])) == 2
     assert openings(again.workspace) == ["certified", "opened"]
-
-
-def test_the_ladder_finds_what_the_phase_has_released(again, step_states):
-    released = ladder(LadderConfig(baseline=again.config))
-    assert computed(step_states) == set()
-    assert released.registered == again.released.registered
 
 
 def test_another_training_uses_the_same_features_and_is_another_look_at_the_held_out_rows(again, step_states):

@@ -20,31 +20,41 @@ from stage1_core.phases.baseline import BaselineConfig
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.training.batching import BatchConfig
 from stage1_core.training.config import TrainingConfig
+from stage1_core.training.correctness_gate import CorrectnessGateConfig
 from stage1_core.training.optimizer import AdamWConfig
-from stage1_core.training.selection import SelectionConfig
+from stage1_core.training.selection import SelectionConfig, SelectionMetric
 
 PICTURES = 240
 SIDE_PX = 40
+FAINT = 0.05
 ORANGE, BLUE = (230, 120, 20), (40, 90, 200)
 
 
-def draw_pictures(folder: Path, count: int = PICTURES, *, first_seed: int = 0) -> Path:
-    """Noise with an orange (roadwork) or a blue blob, as ``images/`` and ``labels.csv``; no two are alike."""
+def draw_pictures(folder: Path, count: int = PICTURES, *, first_seed: int = 0, faint: float = 0.0) -> Path:
+    """Noise with an orange (roadwork) or a blue blob, as ``images/`` and ``labels.csv``; no two are alike.
+
+    In this fraction of the pictures, ``faint``, the blob is so faint that its class is hard to see.
+    """
     images = folder / "images"
     images.mkdir(parents=True)
     labels = [number % 2 for number in range(count)]
+    is_faint = np.random.default_rng(first_seed).random(count) < faint
     for number, label in enumerate(labels):
-        draw_picture(images / f"{number:04}.png", label, seed=first_seed + number)
+        strength = FAINT if is_faint[number] else 1.0
+        draw_picture(images / f"{number:04}.png", label, seed=first_seed + number, strength=strength)
     lines = [f"{number:04}.png,{label}" for number, label in enumerate(labels)]
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
     return folder
 
 
-def draw_picture(path: Path, label: int, *, seed: int) -> None:
+def draw_picture(path: Path, label: int, *, seed: int, strength: float = 1.0) -> None:
+    """One picture; ``strength`` 0 leaves nothing but noise."""
     draw = np.random.default_rng(seed)
     pixels = draw.integers(0, 256, (SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
     top, left = draw.integers(0, SIDE_PX - 24, 2)
-    pixels[top : top + 24, left : left + 24] = ORANGE if label else BLUE
+    place = np.s_[top : top + 24, left : left + 24]
+    blob = np.array(ORANGE if label else BLUE)
+    pixels[place] = (strength * blob + (1 - strength) * pixels[place]).astype(np.uint8)
     Image.fromarray(pixels).save(path)
 
 
@@ -74,3 +84,12 @@ def toy_training(**changes: Any) -> TrainingConfig:
         "epochs": 4,
     }
     return TrainingConfig(**(parts | changes))
+
+
+def toy_selective_training(**changes: Any) -> TrainingConfig:
+    by_augrc = SelectionConfig(metric=SelectionMetric.AUGRC, keep_also=(SelectionMetric.ACCURACY,), patience=None)
+    return toy_training(**({"selection": by_augrc} | changes))
+
+
+def toy_gate_training() -> TrainingConfig:
+    return toy_selective_training(objective=CorrectnessGateConfig(folds=3), epochs=12)

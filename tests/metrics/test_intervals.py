@@ -86,6 +86,17 @@ def test_golden_table_of_trials_needed(row: tuple[int, ...]):
     assert tuple(trials_needed(row[0], 0.02, level) for level in (0.90, 0.95, 0.99, 0.995)) == row[1:]
 
 
+MOST_EVENTS = [(114, 0, None), (200, 1, 0), (300, 2, 1), (500, 5, 4), (1000, 13, 12), (2000, 31, 29)]
+"""Trials, and the most events that certify 2 % at 90 and at 95 %; None where no count does."""
+
+
+@pytest.mark.parametrize(("trials", "at_90", "at_95"), MOST_EVENTS)
+def test_golden_table_of_the_most_events(trials: int, at_90: int, at_95: int | None):
+    for delta, most in ((0.1, at_90), (0.05, at_95)):
+        certifying = [events for events in range(trials) if binomial_p_value(events, trials, 0.02) <= delta]
+        assert certifying == list(range(0 if most is None else most + 1))
+
+
 @given(st.integers(0, 60), ceilings, confidences)
 def test_trials_needed_are_the_fewest_that_certify(events: int, ceiling: float, confidence: float):
     needed = trials_needed(events, ceiling, confidence)

@@ -16,6 +16,7 @@ from stage1_core.metrics.risk import (
     fnr_on_exited,
     fpr_on_exited,
     missed_by_exit,
+    rejection,
 )
 from stage1_core.predictions import Decisions
 
@@ -28,6 +29,7 @@ ORACLES: list[tuple[ConditionalRisk, Callable[[Row], bool], Callable[[Row], bool
     (exit_error, lambda row: row[1] != row[2], lambda row: row[0]),
     (missed_by_exit, lambda row: row[0] and row[1] == 0, lambda row: row[2] == 1),
     (coverage, lambda row: row[0], lambda row: True),
+    (rejection, lambda row: not row[0], lambda row: True),
 ]
 
 
@@ -58,3 +60,28 @@ def test_no_event_is_a_rate_of_zero_with_an_upper_bound_above_it():
     estimate = RiskEstimate(0, 114)
     assert estimate.rate == 0
     assert 0.019 < estimate.upper_bound(0.9) <= 0.02
+
+
+@given(rows=st.lists(st.tuples(st.booleans(), st.integers(0, 1), st.integers(0, 1)), max_size=30))
+def test_the_rows_that_are_counted_are_also_told_one_by_one(rows: list[Row]):
+    exits, called, labels = (np.array([row[i] for row in rows], dtype=np.int64) for i in range(3))
+    decisions = Decisions.of(exits.astype(np.bool_), called)
+    for risk, occurs, applies in ORACLES:
+        events, trials = risk.masks(decisions, labels)
+        assert trials.tolist() == [bool(applies(row)) for row in rows]
+        assert events.tolist() == [bool(applies(row) and occurs(row)) for row in rows]
+
+
+def test_the_joint_miss_rate_is_the_conditional_one_times_the_share_of_positives_that_exits():
+    decisions = Decisions.of(np.array([True, True, False, False, True]), np.array([0, 1, 0, 1, 1]))
+    labels = np.array([1, 1, 1, 1, 0])
+    assert fnr_on_exited(decisions, labels) == RiskEstimate(1, 2)
+    assert missed_by_exit(decisions, labels) == RiskEstimate(1, 4)
+
+
+@pytest.mark.parametrize("estimate", [RiskEstimate(0, 0), RiskEstimate(0, 114), RiskEstimate(3, 40)])
+def test_a_counted_risk_carries_the_bounds_of_its_estimate(estimate: RiskEstimate):
+    counted = estimate.counted(0.9)
+    assert (counted.events, counted.trials, counted.rate) == (estimate.events, estimate.trials, estimate.rate)
+    assert counted.lower_bound == estimate.lower_bound(0.9)
+    assert counted.upper_bound == estimate.upper_bound(0.9)

@@ -53,6 +53,7 @@ def test_scores_of_features_do_not_depend_on_the_batch_size(head):
     parts = predict_features(head, features, names(7), batch_size=2)
     np.testing.assert_allclose(parts.logits, whole.logits, rtol=1e-5)
     np.testing.assert_allclose(parts.gate_logits, whole.gate_logits, rtol=1e-5)
+    np.testing.assert_allclose(parts.aux_logits, whole.aux_logits, rtol=1e-5)
     assert parts.ids.tolist() == names(7).tolist()
 
 
@@ -61,10 +62,18 @@ def test_scores_are_float64_logits_without_dropout(head):
     features = np.ones((2, 3), dtype=np.float32)
     scores = predict_features(head, features, names(2))
     with evaluating(head), torch.no_grad():
-        expected = head(torch.ones(2, 3)).class_logits
-    assert scores.logits.dtype == np.float64
-    np.testing.assert_array_equal(scores.logits, expected.double().numpy())
+        expected = head(torch.ones(2, 3))
+    assert scores.logits.dtype == scores.gate_logits.dtype == scores.aux_logits.dtype == np.float64
+    np.testing.assert_array_equal(scores.logits, expected.class_logits.double().numpy())
+    np.testing.assert_array_equal(scores.gate_logits, expected.gate_logits.double().numpy())
+    np.testing.assert_array_equal(scores.aux_logits, expected.aux_logits.double().numpy())
     assert head.training
+
+
+def test_a_head_without_a_gate_gives_neither_gate_nor_auxiliary_logits():
+    plain = build_head(3, HeadConfig(hidden=4), seed=0)
+    scores = predict_features(plain, np.ones((2, 3), dtype=np.float32), names(2))
+    assert scores.gate_logits is scores.aux_logits is None
 
 
 def test_features_may_be_a_read_only_memory_map(head, tmp_path):

@@ -44,6 +44,23 @@ def test_a_gated_head_adds_a_gate_and_auxiliary_logits_on_the_shared_trunk():
     assert head.classes.weight.grad is None
 
 
+def test_a_gate_begins_nearly_open_and_equal_for_all_pictures():
+    head = build_head(6, HeadConfig(hidden=5, gated=True), seed=1)
+    gate = head(torch.randn(4, 6, generator=torch.Generator().manual_seed(2))).gate_logits
+    assert gate.tolist() == [1.5] * 4
+    assert gate.sigmoid()[0].item() == pytest.approx(0.82, abs=0.005)
+
+
+def test_trunk_and_classes_do_not_depend_on_whether_there_is_a_gate():
+    plain, gated = (build_head(6, HeadConfig(hidden=5, gated=gated), seed=1).state_dict() for gated in (False, True))
+    assert all(torch.equal(weight, gated[name]) for name, weight in plain.items())
+
+
+def test_an_output_without_a_gate_says_what_to_do():
+    with pytest.raises(ModelError, match=r"head has no gate; set head\.gated to true"):
+        build_head(6, HeadConfig(hidden=5), seed=1)(torch.zeros(4, 6)).gated()
+
+
 def test_equal_seeds_give_equal_heads_and_other_seeds_others():
     first, again, other = (build_head(8, HeadConfig(), seed=seed).trunk.weight for seed in (3, 3, 4))
     assert torch.equal(first, again)

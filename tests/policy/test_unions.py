@@ -16,11 +16,9 @@ from stage1_core.splits import CERTIFYING
 
 
 def members(union: object) -> set[type]:
-    """The models of a tagged union, also of one that has a single member so far."""
-    if inspect.isclass(union):
-        return {union}
+    """The models of a tagged union."""
     alternatives, *_ = get_args(union)
-    return set(get_args(alternatives)) or {alternatives}
+    return set(get_args(alternatives))
 
 
 MODULES = [

@@ -1,59 +1,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from stage1_core.acceptance import AcceptanceReport, Direction, FactCheck, ValueCheck, Verdict
+from stage1_core.acceptance import AcceptanceReport, FactCheck, Verdict
 from stage1_core.errors import Stage1Error
-from stage1_core.policy.evaluation import evaluate
-from stage1_core.report.figures import certificate_sweep, png_bytes, reliability, risk_coverage
-from stage1_core.report.html import LARGEST_BYTES, ReportContents, release_report
+from stage1_core.report.contents import ReportContents
+from stage1_core.report.figures.calibration import reliability
+from stage1_core.report.figures.canvas import png_bytes
+from stage1_core.report.figures.ranking import risk_coverage
+from stage1_core.report.figures.sweep import certificate_sweep
+from stage1_core.report.html import release_report
+from stage1_core.report.page import LARGEST_BYTES
+from stage1_core.report.wording import percent, seen
+from tests.report import toys
+from tests.report.page_reader import Page
 
 HOSTILE = "<script>alert('x')</script> \" onload=\"evil()"
-VOID = {"meta", "img"}
-
-
-class Page(HTMLParser):
-    """A strict reader: every element is closed in order; text, attributes and tags are collected."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.words: list[str] = []
-        self.feed(source)
-        self.close()
-        assert self.open == [], f"not closed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "body" in self.open:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-
-def _acceptance(verdict: Verdict) -> AcceptanceReport:
-    good = FactCheck(name="bundle loads", holds=True, evidence="loaded")
-    value = {Verdict.PASS: 0.99, Verdict.FAIL: 0.5, Verdict.INSUFFICIENT_EVIDENCE: None}[verdict]
-    accuracy = ValueCheck(name="accuracy", value=value, bound=0.9, direction=Direction.AT_LEAST, trials=400)
-    report = AcceptanceReport.of("baseline", (good, accuracy))
-    assert report.verdict is verdict
-    return report
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +26,8 @@ def contents(make_rows, certified, constraint):
     rows = make_rows(400)
     return ReportContents(
         title="release candidate",
-        acceptance=_acceptance(Verdict.PASS),
-        evaluation=evaluate(certified, rows, constraint.confidence),
+        acceptance=toys.acceptance(Verdict.PASS),
+        evaluation=toys.measure(certified, rows).evaluation,
         policy=certified,
         constraint=constraint,
         data_summary={"seed": 7, "splits": {"train": {"rows": 4000}, "val_test": {"rows": 400}}},
@@ -73,17 +38,26 @@ def contents(make_rows, certified, constraint):
     )
 
 
+@pytest.fixture(scope="module")
+def gate_contents(gate, make_gated_rows):
+    """A gate that was adopted: every section of the page has something to say."""
+    return toys.contents(gate, make_gated_rows(300), Verdict.PASS, compared=True)
+
+
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_the_page_opens_with_the_verdict(contents, verdict):
-    text = Page(release_report(replace(contents, acceptance=_acceptance(verdict)))).text
+    text = Page(release_report(replace(contents, acceptance=toys.acceptance(verdict)))).text
     word = verdict.value.replace("_", " ")
     assert text.index("May this be released?") < text.index(word) < text.index("Why") < text.index("Limits")
-    assert text.index("Limits") < text.index("Certificate") < text.index("Evaluation")
+    behind = text[text.index("Limits") :]
+    order = ["Fixed-sequence test", "Intervals are two-sided", "Certificate sweep", "Splits", "What this was made from"]
+    assert sorted(order, key=behind.index) == order
 
 
 def test_checks_that_did_not_pass_come_first(contents):
-    text = Page(release_report(replace(contents, acceptance=_acceptance(Verdict.FAIL)))).text
-    assert text.index("accuracy ✕ FAIL 0.5 (n = 400) ≥ 0.9") < text.index("bundle loads ✓ PASS loaded holds")
+    text = Page(release_report(replace(contents, acceptance=toys.acceptance(Verdict.FAIL)))).text
+    failed, passed = "accuracy ✕ FAIL 0.5 (n = 400) ≥ 0.9", "decides the same ✓ PASS 30 files, all as sealed holds"
+    assert text.index(failed) < text.index(passed)
 
 
 def test_a_report_without_checks_does_not_claim_anything(contents):
@@ -97,7 +71,8 @@ def test_nothing_is_fetched_and_nothing_runs(contents):
     page = Page(source)
     links = [value for _, name, value in page.attributes if name in {"src", "href", "srcset", "action", "data"}]
     assert links
-    assert all(link.startswith("data:image/png;base64,") for link in links)
+    anchors = {f"#{value}" for _, name, value in page.attributes if name == "id"}
+    assert all(link.startswith("data:image/png;base64,") or link in anchors for link in links)
     assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
     assert "http://" not in source
     assert "https://" not in source
@@ -114,7 +89,7 @@ def test_hostile_names_stay_text(contents, make_rows, certified):
                 contents,
                 title=HOSTILE,
                 acceptance=AcceptanceReport.of(HOSTILE, (check,)),
-                evaluation=evaluate(certified, evil, 0.9),
+                evaluation=toys.measure(certified, evil).evaluation,
                 data_summary={HOSTILE: HOSTILE, "nested": {HOSTILE: {HOSTILE: HOSTILE}}},
                 figures={HOSTILE: reliability(rows)},
                 provenance={HOSTILE: HOSTILE, "long": f"{HOSTILE}\n{HOSTILE}"},
@@ -146,7 +121,7 @@ def test_rendered_scenes_are_warned_of_and_photographs_are_not(contents, synthet
 def test_a_policy_without_exits_is_reported_with_undefined_rates(contents, no_exit, make_rows):
     rows = make_rows(200)
     figures = {"risk_coverage": risk_coverage(rows, no_exit)}
-    evaluation = evaluate(no_exit, rows, 0.9)
+    evaluation = toys.measure(no_exit, rows).evaluation
     text = Page(release_report(replace(contents, policy=no_exit, figures=figures, evaluation=evaluation))).text
     assert "Nothing is certified: every picture goes on to the second stage." in text
     assert no_exit.shortfall.message in text
@@ -166,14 +141,56 @@ def test_every_rate_comes_with_its_count_and_bounds(contents):
 def test_numbers_that_need_two_classes_are_undefined_with_one(contents, certified, make_rows):
     rows = make_rows(100)
     one = rows.take(rows.labels == 0)
-    text = Page(release_report(replace(contents, evaluation=evaluate(certified, one, 0.9)))).text
+    text = Page(release_report(replace(contents, evaluation=toys.measure(certified, one).evaluation))).text
     assert "undefined (one class)" in text
 
 
 def test_an_evaluation_of_no_rows_is_undefined_everywhere(contents, certified, make_rows):
-    text = Page(release_report(replace(contents, evaluation=evaluate(certified, make_rows(0), 0.9)))).text
+    text = Page(release_report(replace(contents, evaluation=toys.measure(certified, make_rows(0)).evaluation))).text
     assert "coverage 0 / 0 undefined (0 trials)" in text
     assert "undefined (0 rows)" in text
+
+
+def test_every_number_comes_with_its_resampled_interval(contents):
+    text = Page(release_report(contents)).text
+    intervals = contents.evaluation.intervals
+    nll = intervals["nll"]
+    shown = [nll.value, nll.mean, nll.std, nll.lower, nll.upper]
+    assert f"NLL (nats) {' '.join(f'{value:.4f}' for value in shown)} {nll.method} {nll.resamples}" in text
+    risk = intervals["risk_at_coverage_0.8"]
+    assert f"80 % {percent(risk.value)} {percent(risk.mean)} {percent(risk.std)}" in text
+    kept = intervals["coverage_at_risk_0.05"]
+    assert f"5 % {percent(kept.value)} {percent(kept.mean)} {percent(kept.std)}" in text
+
+
+def test_a_gate_is_reported_with_its_rule_cascade_transforms_and_comparison(gate_contents):
+    text = Page(release_report(gate_contents)).text
+    assert f"rule {gate_contents.policy.rule_in_words()}" in text
+    together = gate_contents.evaluation.cascade.together
+    assert f"together {seen(together.answered.events, together.answered.trials)}" in text
+    for tried in gate_contents.transforms:
+        assert f"{tried.transform} {tried.model.rows} {percent(tried.model.accuracy)}" in text
+    assert "Measured on the rows that the model was selected on" in text
+    assert "The gate is adopted in place of softmax. Coverage +" in text
+
+
+def test_what_was_not_tried_has_no_section(contents):
+    text = Page(release_report(contents)).text
+    for heading in ("Cascade", "Other picture geometries", "Comparison", "AUGRC by gate"):
+        assert heading not in text
+
+
+def test_a_gate_that_may_not_be_released_is_not_said_to_be_adopted(gate_contents):
+    rejected = replace(gate_contents, acceptance=toys.acceptance(Verdict.INSUFFICIENT_EVIDENCE))
+    assert "The gate is not adopted in place of softmax." in Page(release_report(rejected)).text
+
+
+def test_the_streetvision_reward_is_shown_where_it_is_defined(contents, certified, make_rows):
+    reward = contents.evaluation.subnet_reward
+    assert f"StreetVision reward {reward:.4f}" in Page(release_report(contents)).text
+    rows = make_rows(100)
+    one = toys.measure(certified, rows.take(rows.labels == 0)).evaluation
+    assert "StreetVision reward" not in Page(release_report(replace(contents, evaluation=one))).text
 
 
 def test_a_missing_evaluation_is_said_to_be_missing(contents):

@@ -5,11 +5,23 @@ import pytest
 from stage1_core.training.config import (
     TrainingConfig,
     cached_features_training,
+    gate_training,
     historical_training,
     historical_training_of_second_version,
+    selective_training,
+    selectivenet_training,
 )
+from stage1_core.training.selection import SelectionMetric
 
-RECIPES = [TrainingConfig(), cached_features_training(), historical_training(), historical_training_of_second_version()]
+RECIPES = [
+    TrainingConfig(),
+    cached_features_training(),
+    selective_training(),
+    gate_training(),
+    selectivenet_training(),
+    historical_training(),
+    historical_training_of_second_version(),
+]
 
 
 @pytest.mark.parametrize("config", RECIPES)
@@ -17,15 +29,35 @@ def test_every_recipe_survives_json_with_its_digest(config):
     assert TrainingConfig.model_validate_json(config.to_json()).digest() == config.digest()
 
 
-def test_recipes_are_four_different_trainings():
-    assert len({config.digest() for config in RECIPES}) == 4
+def test_recipes_are_different_trainings():
+    assert len({config.digest() for config in RECIPES}) == len(RECIPES)
 
 
 def test_a_config_has_at_most_twelve_fields_and_two_switches():
-    models = [TrainingConfig, *(type(getattr(TrainingConfig(), name)) for name in TrainingConfig.model_fields)]
+    parts = [getattr(config, name) for config in RECIPES for name in TrainingConfig.model_fields]
+    models = {TrainingConfig, *(type(part) for part in parts)}
     for model in (model for model in models if hasattr(model, "model_fields")):
         assert len(model.model_fields) <= 12
         assert sum(field.annotation is bool for field in model.model_fields.values()) <= 2
+
+
+def test_features_are_trained_on_for_accuracy_and_gates_for_ranking_and_each_keeps_the_other_beside():
+    accuracy, augrc = SelectionMetric.ACCURACY, SelectionMetric.AUGRC
+    for config, metric, beside in (
+        (cached_features_training(), accuracy, augrc),
+        (selective_training(), augrc, accuracy),
+        (gate_training(), augrc, accuracy),
+        (selectivenet_training(), augrc, accuracy),
+    ):
+        chosen = config.selection
+        assert (chosen.metric, chosen.keep_also, chosen.patience) == (metric, (beside,), None)
+        assert (config.optimizer.lr_head, config.precision) == (1e-3, "auto")
+
+
+def test_the_objectives_of_the_gates_are_their_own():
+    assert gate_training().objective.kind == "correctness_gate"
+    assert selectivenet_training().objective.kind == "selective"
+    assert selectivenet_training().batch.sizes == (256, 128, 64)
 
 
 def test_the_historical_constants_are_those_of_the_historical_trainer():

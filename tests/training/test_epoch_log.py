@@ -5,11 +5,19 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from stage1_core.training.epoch_log import HEADER, EpochLogConfig, epoch_row, read_rows, write_log
+from stage1_core.metrics.gate_quality import GateQuality
+from stage1_core.training.epoch_log import HEADER, EpochLogConfig, epoch_row, read_numbers, read_rows, write_log
 from stage1_core.training.evaluation import EpochMetrics
 from stage1_core.training.loop import train
 from tests.training.toys import feature_rows, select_rows, tiny_head, training
 
+SELECTIVE = (
+    "NLL,Brier,AUGRC,Exited,Exited_Positives,Missed_Positives,FNR_on_exited,FNR_on_exited_upper90,"
+    "Exit_Coverage_lower90,Exit_Coverage_upper90,"
+    "Risk@Coverage_0.5,Risk@Coverage_0.6,Risk@Coverage_0.7,Risk@Coverage_0.8,Risk@Coverage_0.9,"
+    "Coverage@Risk_0.01,Coverage@Risk_0.02,Coverage@Risk_0.05,Coverage@Risk_0.1,"
+    "Gate_Mean,Gate_Std,Gate_AUROC,AUGRC_gate"
+)
 HISTORICAL = "Epoch,Train_Loss,Train_Acc,Val_Loss,Val_Acc,ECE,Exit_Coverage,Exit_Acc,Best_Val_Acc,LR"
 
 
@@ -30,11 +38,13 @@ class Epoch:
 def metrics(**changes):
     counts = {"exited": 40, "rows": 200, "exit_errors": 2, "exited_positives": 25, "missed": 1}
     values = {"accuracy": 0.8125, "ece": 0.03714, "nll": 0.5, "brier": 0.125, "augrc": 0.0625}
+    values["risk_at_coverage"] = dict.fromkeys(("0.5", "0.6", "0.7", "0.8", "0.9"), 0.03125)
+    values["coverage_at_risk"] = dict.fromkeys(("0.01", "0.02", "0.05", "0.1"), 0.75)
     return EpochMetrics(**(values | counts | changes))
 
 
 def test_the_header_begins_with_exactly_the_historical_columns():
-    assert HEADER.startswith(HISTORICAL + ",")
+    assert f"{HISTORICAL},{SELECTIVE}" == HEADER
 
 
 def test_a_row_has_the_historical_formats_and_then_the_selective_columns():
@@ -44,6 +54,17 @@ def test_a_row_has_the_historical_formats_and_then_the_selective_columns():
     assert (fields["NLL"], fields["Exited_Positives"], fields["FNR_on_exited"]) == ("0.500000", "25", "0.040000")
     # one miss in 25 at 90 %: the p with binom.cdf(1, 25, p) = .1
     assert float(fields["FNR_on_exited_upper90"]) == pytest.approx(0.1469, abs=1e-4)
+
+
+def test_a_gate_has_its_columns_and_without_one_they_are_empty(tmp_path):
+    gate = GateQuality(rows=200, failures=37, mean_probability=0.75, std_probability=0.125, auroc=0.875)
+    logged = [metrics(), metrics(gate=gate, augrc_gate=0.0625)]
+    write_log(tmp_path / "metrics.csv", [epoch_row(Epoch(one), EpochLogConfig()) for one in logged])
+    without, with_gate = read_numbers(tmp_path / "metrics.csv")
+    columns = ("Gate_Mean", "Gate_Std", "Gate_AUROC", "AUGRC_gate")
+    assert [without[name] for name in columns] == [None] * 4
+    assert [with_gate[name] for name in columns] == [0.75, 0.125, 0.875, 0.0625]
+    assert (without["Risk@Coverage_0.7"], without["Coverage@Risk_0.1"]) == (0.03125, 0.75)
 
 
 def test_undefined_rates_are_empty_and_historical_ones_zero():

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stage1_core.training.checkpoint import WEIGHTS, checkpoints
+from stage1_core.training.checkpoint import TENSORS, WEIGHTS, checkpoints
 
 pytestmark = pytest.mark.slow
 
@@ -23,44 +23,59 @@ from pathlib import Path
 import torch
 from stage1_core.training.checkpoint import latest_good, save_checkpoint
 from stage1_core.training.loop import train
+from stage1_core.training.objective import CrossEntropyConfig, SelectiveConfig
 from tests.training.toys import feature_rows, select_rows, tiny_head, training
 
 torch.set_num_threads(1)
 folder, pause = Path(sys.argv[1]), float(sys.argv[2])
+objective = {"cross_entropy": CrossEntropyConfig(), "selective": SelectiveConfig(warmup_epochs=1)}[sys.argv[3]]
+head, config = tiny_head(gated=True), training(epochs=5, objective=objective)
 state = latest_good(folder, config_digest="toy")
 steps = lambda made, of: time.sleep(pause)
-for result in train(tiny_head(), feature_rows(), select_rows(), training(epochs=5), state=state, on_update=steps):
+for result in train(head, feature_rows(), select_rows(), config, state=state, on_update=steps):
     save_checkpoint(folder, result.state(), config_digest="toy")
     print(result.epoch, flush=True)
 """
 
 
-def start(folder, pause):
-    command = [sys.executable, "-c", PROGRAM, str(folder), str(pause)]
+def start(folder, pause, objective):
+    command = [sys.executable, "-c", PROGRAM, str(folder), str(pause), objective]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
+def everything_in(checkpoint):
+    """Weights, averages, best epochs; and the states of optimizer and objective."""
+    return load_file(checkpoint / WEIGHTS) | load_file(checkpoint / TENSORS)
+
+
+@pytest.fixture(scope="module", params=["cross_entropy", "selective"])
+def objective(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(tmp_path_factory, objective):
     folder = tmp_path_factory.mktemp("undisturbed")
-    with start(folder, 0) as process:
+    with start(folder, 0, objective) as process:
         output, _ = process.communicate(timeout=120)
     assert output.split() == ["1", "2", "3", "4", "5"]
-    return load_file(checkpoints(folder)[0] / WEIGHTS)
+    return everything_in(checkpoints(folder)[0])
 
 
 @pytest.mark.parametrize(("epochs", "seconds"), [(1, 0.0), (2, 0.12)], ids=["after an epoch", "amid an epoch"])
-def test_a_killed_training_ends_bit_for_bit_as_one_that_was_left_alone(undisturbed, tmp_path, epochs, seconds):
-    with start(tmp_path, 0.05) as process:
+def test_a_killed_training_ends_bit_for_bit_as_one_that_was_left_alone(
+    undisturbed, tmp_path, objective, epochs, seconds
+):
+    with start(tmp_path, 0.05, objective) as process:
         for _ in range(epochs):
             process.stdout.readline()
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert epochs <= int(checkpoints(tmp_path)[0].name.removeprefix("epoch-")) < 5
-    with start(tmp_path, 0) as process:
+    with start(tmp_path, 0, objective) as process:
         process.communicate(timeout=120)
     assert process.returncode == 0
-    found = load_file(checkpoints(tmp_path)[0] / WEIGHTS)
+    found = everything_in(checkpoints(tmp_path)[0])
     assert found.keys() == undisturbed.keys()
     assert all(torch.equal(value, undisturbed[name]) for name, value in found.items())

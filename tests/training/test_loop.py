@@ -16,7 +16,7 @@ from stage1_core.training.averaging import ConstantAverageConfig, NoAverageConfi
 from stage1_core.training.batching import BatchConfig
 from stage1_core.training.config import historical_training
 from stage1_core.training.loop import train
-from stage1_core.training.objective import CrossEntropyConfig
+from stage1_core.training.objective import CrossEntropyConfig, SelectiveConfig
 from stage1_core.training.optimizer import AdamWConfig
 from stage1_core.training.schedule import WarmupCosineConfig, WarmupEpochs
 from stage1_core.training.selection import SelectionConfig, SelectionMetric
@@ -58,6 +58,45 @@ def test_a_continued_training_ends_bit_for_bit_as_an_unbroken_one(stop_after, av
             state = result.state()
             break
     assert_same_training(whole, final_state(config, head=tiny_head(seed=99, dropout=0.3), state=state))
+
+
+SELECTIVE = SelectiveConfig(warmup_epochs=1)
+FRESH = dict(SELECTIVE.build(np.array([50, 25])).state_dict())
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_a_continued_training_ends_bit_for_bit_with_an_objective_that_has_a_state(stop_after):
+    config = training(objective=SELECTIVE)
+    head = {"gated": True, "dropout": 0.3}
+    whole = final_state(config, head=tiny_head(**head))
+    for result in train(tiny_head(**head), feature_rows(), select_rows(), config):
+        if result.epoch == stop_after:
+            state = result.state()
+            break
+    assert state.objective["epochs"].item() == stop_after
+    continued = final_state(config, head=tiny_head(seed=99, **head), state=state)
+    assert_same_training(whole, continued)
+    assert continued.objective.keys() == {"multiplier", "epochs", "seen"}
+    assert all(torch.equal(value, whole.objective[name]) for name, value in continued.objective.items())
+    forgetful = final_state(config, head=tiny_head(**head), state=replace(state, objective=FRESH))
+    assert not torch.equal(forgetful.weights["gate.bias"], whole.weights["gate.bias"])
+
+
+def test_an_objective_counts_epochs_and_sees_neither_probes_nor_validation():
+    sums = []
+
+    class Watched(SelectiveConfig):
+        def build(self, class_counts):
+            built = super().build(class_counts)
+            end_epoch = built.end_epoch
+            built.end_epoch = lambda total: (sums.append(built.seen.clone()), end_epoch(total))
+            return built
+
+    config = training(epochs=1).model_copy(update={"objective": Watched(warmup_epochs=0)})
+    *_, last = train(tiny_head(gated=True), feature_rows(), select_rows(), config)
+    assert len(sums) == 1
+    assert sums[0][1].item() == 25  # each positive FIT_WEIGHTS row once, no SELECT_MODEL row, no probed row
+    assert last.state().objective["epochs"].item() == 1
 
 
 def test_an_epoch_that_was_killed_half_way_is_repeated_exactly():
@@ -213,6 +252,7 @@ def test_the_best_epoch_by_each_kept_metric_can_be_loaded():
 
 
 def test_a_metric_that_was_not_kept_is_refused_with_those_that_were():
+    assert final_state(training(epochs=1)).kept.keys() == {SelectionMetric.ACCURACY}
     with pytest.raises(CheckpointError, match="no best epoch by augrc was kept, only by accuracy"):
         load_best(tiny_head(), final_state(training(epochs=1)), SelectionMetric.AUGRC)
 
@@ -305,6 +345,8 @@ def test_gate_logits_reach_the_scores():
     *_, last = train(tiny_head(gated=True), feature_rows(), select_rows(), training(epochs=1))
     assert last.scores.gate_logits is not None
     assert last.scores.gate_logits.shape == (40,)
+    assert last.scores.aux_logits.shape == (40, 2)
+    assert last.metrics.gate.rows == 40
 
 
 def test_progress_is_reported_for_each_step():

@@ -1,52 +1,83 @@
+"""Every objective, through what the training loop knows of it."""
+
 from __future__ import annotations
+
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 
-from stage1_core.errors import DataError
-from stage1_core.model.head import HeadOutput
-from stage1_core.training.objective import CrossEntropyConfig, class_weights, count_classes
+from stage1_core.training.objective import ObjectiveConfig
+from stage1_core.training.targets import Targets
+from tests.training.toys import feature_rows, tiny_head
 
+CONFIGS = [member() for member in get_args(get_args(ObjectiveConfig)[0])]
+COUNTS = np.array([50, 25])
 
-def smoothed_cross_entropy(logits, labels, weights, smoothing):
-    """Weighted, smoothed cross-entropy, from its definition."""
-    log_probability = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    target = np.eye(2)[labels] * (1 - smoothing) + smoothing / 2
-    return -(target * weights * log_probability).sum() / weights[labels].sum()
-
-
-@pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_cross_entropy_agrees_with_its_definition(rng, weighted, smoothing):
-    logits, labels = rng.normal(size=(9, 2)), np.array([0, 0, 0, 0, 0, 0, 1, 1, 0])
-    objective = CrossEntropyConfig(weight_classes=weighted, label_smoothing=smoothing).build(np.array([30, 10]))
-    found = objective.loss(HeadOutput(torch.from_numpy(logits).float()), torch.from_numpy(labels))
-    weights = np.array([40 / 60, 40 / 20]) if weighted else np.ones(2)
-    assert found.item() == pytest.approx(smoothed_cross_entropy(logits, labels, weights, smoothing), rel=1e-5)
+each_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.kind)
 
 
-def test_the_class_weights_are_those_of_the_historical_data_sets():
-    assert class_weights(np.array([1220, 5031])) == pytest.approx([2.5619, 0.6212], abs=1e-4)
-    assert class_weights(np.array([10_880, 7_856])) == pytest.approx([0.8610, 1.1925], abs=1e-4)
+def a_batch():
+    ((inputs, targets),) = feature_rows(rows=32).batches([np.arange(32)], epoch=1)
+    return inputs, Targets(targets.labels, torch.ones(32))
 
 
-def test_weighted_classes_count_the_same_in_total(rng):
-    counts = rng.integers(1, 1000, size=2)
-    total = class_weights(counts) * counts
-    assert total[0] == pytest.approx(total[1])
-    assert total.sum() == pytest.approx(counts.sum())
+def state_of(objective):
+    return {name: value.clone() for name, value in objective.state_dict().items()}
 
 
-def test_a_class_without_rows_is_refused_by_name():
-    with pytest.raises(DataError, match="no rows of class 1"):
-        class_weights(np.array([5, 0]))
+def test_the_union_has_three_members_told_apart_by_kind():
+    assert [config.kind for config in CONFIGS] == ["cross_entropy", "correctness_gate", "selective"]
 
 
-def test_labels_that_are_no_class_are_refused_by_value():
-    with pytest.raises(DataError, match=r"found \[-1, 0\]"):
-        count_classes(np.array([0, -1]))
+@each_config
+def test_a_config_survives_json_through_the_union(config):
+    assert TypeAdapter(ObjectiveConfig).validate_json(config.to_json()) == config
 
 
-def test_an_objective_has_no_weights_of_its_own_in_checkpoints():
-    assert not CrossEntropyConfig().build(np.array([3, 4])).state_dict()
+@each_config
+def test_a_config_says_how_classes_are_fitted_and_how_many_folds_it_needs(config):
+    assert config.classes.kind == "cross_entropy"
+    assert config.held_out_folds == (5 if config.kind == "correctness_gate" else 0)
+
+
+@each_config
+def test_a_loss_is_one_finite_number_with_a_gradient(config):
+    head, (inputs, targets) = tiny_head(gated=True), a_batch()
+    loss = config.build(COUNTS).loss(head(inputs), targets)
+    loss.backward()
+    assert loss.shape == ()
+    assert loss.dtype == torch.float32
+    assert torch.isfinite(loss)
+    assert head.trunk.weight.grad.abs().sum() > 0
+
+
+@each_config
+def test_validation_changes_no_state(config):
+    objective, (inputs, targets) = config.build(COUNTS), a_batch()
+    for _ in range(8):
+        objective.end_epoch(lambda total: total)
+    before = state_of(objective)
+    objective.eval().loss(tiny_head(gated=True)(inputs), targets)
+    assert state_of(objective).keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in state_of(objective).items())
+
+
+@each_config
+def test_the_state_goes_through_a_state_dict(config):
+    first, second, (inputs, targets) = config.build(COUNTS), config.build(COUNTS), a_batch()
+    head = tiny_head(gated=True, dropout=0.0)
+    for _ in range(8):
+        first.loss(head(inputs), targets)
+        first.end_epoch(lambda total: total)
+    second.load_state_dict(state_of(first))
+    assert second.loss(head(inputs), targets).item() == first.loss(head(inputs), targets).item()
+
+
+@each_config
+def test_equal_batches_have_equal_losses(config):
+    head, (inputs, targets) = tiny_head(gated=True, dropout=0.0), a_batch()
+    one, other = (config.build(COUNTS).loss(head(inputs), targets) for _ in range(2))
+    assert torch.equal(one, other)

@@ -73,11 +73,12 @@ def test_end_to_end_training_continues_bit_for_bit(pictures):
 
 def test_augmentation_depends_on_epoch_and_row_alone(pictures):
     rows = rows_of(pictures, Purpose.FIT_WEIGHTS, ModerateAugment())
-    (first, labels), (again, _) = rows.batches([np.array([3, 4]), np.array([4, 3])], epoch=1)
+    (first, targets), (again, _) = rows.batches([np.array([3, 4]), np.array([4, 3])], epoch=1)
     (later, _) = next(rows.batches([np.array([3, 4])], epoch=2))
     assert torch.equal(first, again.flip(0))
     assert not torch.equal(first, later)
-    assert labels.tolist() == [1, 0]
+    assert targets.labels.tolist() == [1, 0]
+    assert targets.held_out_correct is None
 
 
 @pytest.mark.slow
@@ -86,11 +87,11 @@ def test_worker_processes_give_the_same_batches_and_outlive_an_epoch(pictures):
     shared = rows_of(pictures, Purpose.FIT_WEIGHTS, ModerateAugment(), workers=1)
     for epoch in (1, 2):
         plan = [np.array([5, 1, 9]), np.array([2])]
-        for (a, labels_a), (b, labels_b) in zip(
+        for (a, targets_a), (b, targets_b) in zip(
             alone.batches(plan, epoch=epoch), shared.batches(plan, epoch=epoch), strict=True
         ):
             assert torch.equal(a, b)
-            assert torch.equal(labels_a, labels_b)
+            assert torch.equal(targets_a.labels, targets_b.labels)
 
 
 def test_a_label_too_few_is_refused(pictures):

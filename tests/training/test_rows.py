@@ -15,10 +15,23 @@ from tests.training.toys import feature_rows
 
 def test_batches_are_the_rows_asked_for_in_the_order_asked_for():
     rows = feature_rows(rows=10)
-    (first, labels), (second, _) = rows.batches([np.array([7, 2]), np.array([5])], epoch=1)
+    (first, targets), (second, _) = rows.batches([np.array([7, 2]), np.array([5])], epoch=1)
     assert torch.equal(first, rows.features[[7, 2]])
-    assert labels.tolist() == rows.labels[[7, 2]].tolist()
+    assert targets.labels.tolist() == rows.labels[[7, 2]].tolist()
+    assert targets.held_out_correct is None
     assert torch.equal(second, rows.features[[5]])
+
+
+def test_answers_of_other_models_travel_with_their_rows():
+    rows = replace(feature_rows(rows=10), held_out_correct=np.arange(10) % 3 / 2)
+    ((_, targets),) = rows.take(np.array([8, 4, 1])).on(torch.device("cpu")).batches([np.array([0, 2])], epoch=1)
+    assert targets.held_out_correct.dtype == torch.float32
+    assert targets.held_out_correct.tolist() == [1.0, 0.5]
+
+
+def test_an_answer_too_few_is_refused():
+    with pytest.raises(DataError, match=r"held_out_correct has shape \(9,\) for 10 ids"):
+        replace(feature_rows(rows=10), held_out_correct=np.ones(9))
 
 
 def test_features_may_come_from_a_read_only_memory_map(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 
 from stage1_core.predictions import Float, Integer, Predictions
 from stage1_core.splits import Purpose
+from tests.policy.gated import gated_of
 from tests.toys import predictions_of
 
 Margins = Callable[[np.random.Generator, Integer], Float]
@@ -55,8 +56,40 @@ class Population:
 
 
 @dataclass(frozen=True)
+class GatedPopulation:
+    """Independent rows, one half positive, whose gate logits are N(1.2, 1) where the class decision is right and
+    N(-1, 1) where it is not: the risk falls with the threshold."""
+
+    failure: float = 0.07
+    """P(the class decision is wrong)."""
+    confident_misses: float = 0.0
+    """Fraction of the positives that are called 0 with the gate wide open: stricter can be worse."""
+    label_noise: float = 0.0
+
+    def arrays(self, rng: np.random.Generator, rows: int) -> tuple[Float, Float, Integer]:
+        """``(rows,)`` margins, gate logits and labels."""
+        truth = np.arange(rows) % 2
+        blind = (truth == 1) & (rng.random(rows) < self.confident_misses)
+        wrong = blind | (rng.random(rows) < self.failure)
+        gates = np.where(blind, rng.normal(4, 0.3, rows), rng.normal(np.where(wrong, -1.0, 1.2)))
+        margins = np.where((truth == 1) != wrong, 1.0, -1.0)
+        return margins, gates, np.where(rng.random(rows) < self.label_noise, 1 - truth, truth)
+
+    def draw(self, rng: np.random.Generator, rows: int, purpose: Purpose) -> Predictions:
+        """One set of rows."""
+        margins, gates, labels = self.arrays(rng, rows)
+        return gated_of(margins, labels, gates, purpose)
+
+    def truth(self, rng: np.random.Generator, rows: int = 2_000_000) -> Truth:
+        """Risk and coverage of every threshold on the gate logit."""
+        margins, gates, labels = self.arrays(rng, rows)
+        positive = labels == 1
+        return Truth(np.sort(gates), np.sort(gates[positive]), np.sort(gates[positive & (margins < 0)]))
+
+
+@dataclass(frozen=True)
 class Truth:
-    """Risk and coverage of every threshold on the margin, from so many rows that they count as known."""
+    """Risk and coverage of every threshold on a margin or gate, from so many rows that they count as known."""
 
     exited: Float
     positives: Float

@@ -1,4 +1,4 @@
-"""Whether a confidence of 90 % is right nine times in ten."""
+"""Whether what is called 90 % sure is right nine times in ten."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from stage1_core.metrics.calibration_error import ece
 from stage1_core.metrics.intervals import clopper_pearson_lower, clopper_pearson_upper
+from stage1_core.policy import GatePolicy
 from stage1_core.policy.softmax import confidence
 from stage1_core.predictions import Boolean, Float, Predictions
 from stage1_core.report.figures import canvas
@@ -35,16 +36,16 @@ class Bin(NamedTuple):
         return self.right / self.rows
 
 
-def reliability_bins(likelier: Float, correct: Boolean) -> list[Bin]:
+def reliability_bins(probability: Float, correct: Boolean) -> list[Bin]:
     """The occupied bins, right-closed as in `ece`; both arguments are ``(n,)``."""
     edges = np.linspace(0.0, 1.0, N_BINS + 1)
-    index = np.clip(np.searchsorted(edges, likelier, side="left") - 1, 0, N_BINS - 1)
+    index = np.clip(np.searchsorted(edges, probability, side="left") - 1, 0, N_BINS - 1)
     bins = []
     for number in np.unique(index).tolist():
         inside = index == number
         middle = float(edges[number] + edges[number + 1]) / 2
         rows, right = int(inside.sum()), int(correct[inside].sum())
-        bins.append(Bin(middle, rows, right, float(likelier[inside].mean())))
+        bins.append(Bin(middle, rows, right, float(probability[inside].mean())))
     return bins
 
 
@@ -53,32 +54,55 @@ def reliability(predictions: Predictions) -> Figure:
 
     Confidence is the probability of the likelier class, so two classes fill only the five bins above one half.
     """
+    stated = Stated("Reliability diagram", "confidence: probability of the likelier class", lowest=0.5)
+    return _diagram(stated, confidence(predictions.scores), _right(predictions))
+
+
+def gate_reliability(predictions: Predictions, policy: GatePolicy) -> Figure:
+    """Whether pictures that the gate calls 90 % sure are called right nine times in ten, in ten bins."""
+    stated = Stated("Reliability diagram of the gate", "gate: calibrated P(stage A is right)", lowest=0.0)
+    return _diagram(stated, policy.probability(predictions.scores), _right(predictions))
+
+
+class Stated(NamedTuple):
+    """The probability that a diagram holds against what came true."""
+
+    name: str
+    label: str
+    lowest: float
+    """Smallest value that it can take."""
+
+
+def _right(predictions: Predictions) -> Boolean:
+    right: Boolean = predictions.scores.likelier_class == predictions.labels
+    return right
+
+
+def _diagram(stated: Stated, probability: Float, correct: Boolean) -> Figure:
     figure = canvas.new_figure()
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    n = len(predictions)
+    n = len(probability)
     canvas.dress(upper, y="accuracy")
-    canvas.dress(lower, x=f"confidence: probability of the likelier class (n = {n:,})", y="pictures")
+    canvas.dress(lower, x=f"{stated.label} (n = {n:,})", y="pictures")
     canvas.percent_axis(upper, "x")
     canvas.percent_axis(upper, "y")
-    upper.set_xlim(0.5, 1)
+    upper.set_xlim(stated.lowest, 1)
     if n == 0:
         canvas.title(upper, "Reliability")
         canvas.note(upper, "no pictures")
-        return canvas.describe(figure, "Reliability diagram: there are no pictures.")
+        return canvas.describe(figure, f"{stated.name}: there are no pictures.")
 
-    likelier = confidence(predictions.scores)
-    correct = (predictions.scores.margin_logits >= 0) == (predictions.labels == 1)
-    error = ece(likelier, correct, N_BINS)
+    error = ece(probability, correct, N_BINS)
     assert error is not None
-    bins = reliability_bins(likelier, correct)
+    bins = reliability_bins(probability, correct)
     _draw_accuracy(upper, bins)
     _draw_counts(lower, bins)
-    mean_gap = float(likelier.mean() - correct.mean())
+    mean_gap = float(probability.mean() - correct.mean())
     lean = "overconfident" if mean_gap > 0 else "underconfident"
     canvas.title(upper, f"ECE {percent(error)}; on average {percent(abs(mean_gap))} {lean}")
     canvas.legend_below(upper)
-    words = "; ".join(f"confidence {percent(b.mean_confidence)}: {b.right} of {b.rows} right" for b in bins)
-    return canvas.describe(figure, f"Reliability diagram. ECE {percent(error)} over {n} pictures. {words}.")
+    words = "; ".join(f"at {percent(b.mean_confidence)}: {b.right} of {b.rows} right" for b in bins)
+    return canvas.describe(figure, f"{stated.name}. ECE {percent(error)} over {n} pictures. {words}.")
 
 
 def _draw_accuracy(axes: Axes, bins: list[Bin]) -> None:

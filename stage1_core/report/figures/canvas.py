@@ -17,6 +17,7 @@ GRID = "#e4e8ec"
 BLUE = "#0072b2"
 ORANGE = "#e69f00"
 VERMILLION = "#d55e00"
+GREEN = "#009e73"
 """Hues of the Okabe-Ito palette: told apart by people with any common colour blindness."""
 
 SIZE_INCHES = (8.0, 5.2)
@@ -24,6 +25,8 @@ SIZE_INCHES = (8.0, 5.2)
 DOTS_PER_INCH = 150
 TEXT_POINTS = 11
 TITLE_POINTS = 12.5
+
+Side = Literal["left", "center", "right"]
 
 
 def new_figure() -> Figure:
@@ -79,6 +82,26 @@ def ring(axes: Axes, x: float, y: float, *, colour: str, label: str) -> None:
         markeredgecolor=colour,
         markeredgewidth=2.5,
         label=label,
+    )
+
+
+def finding(figure: Figure, text: str) -> None:
+    """Left-aligned heading of a figure of several charts: what is to be seen."""
+    figure.suptitle(text, x=0.012, ha="left", fontsize=TITLE_POINTS, color=INK, fontweight="bold")
+
+
+def corner(axes: Axes, text: str, *, side: Side, alarm: bool = False) -> None:
+    """A remark under the upper edge of the axes; an alarm is set in bold vermillion."""
+    axes.text(
+        {"left": 0.01, "center": 0.5, "right": 0.99}[side],
+        0.95,
+        text,
+        transform=axes.transAxes,
+        ha=side,
+        va="top",
+        fontsize=TEXT_POINTS - 1,
+        color=VERMILLION if alarm else INK,
+        fontweight="bold" if alarm else "normal",
     )
 
 

@@ -42,13 +42,7 @@ def confidence_histogram(predictions: Predictions, policy: Decides) -> Figure:
         canvas.dress(axes, y="pictures")
         _shade_exits(axes, policy, reach)
         axes.hist(margin[rows], bins=N_BINS, range=(-reach, reach), color=CLASS_COLOURS[label])
-        axes.set_title(
-            f"{CLASS_NAMES[label]} (n = {int(rows.sum()):,})",
-            loc="left",
-            fontsize=canvas.TITLE_POINTS,
-            fontweight="bold",
-            color=canvas.INK,
-        )
+        canvas.title(axes, f"{CLASS_NAMES[label]} (n = {int(rows.sum()):,})")
         if not rows.any():
             canvas.note(axes, "no pictures of this class")
         _count_exits(axes, decisions, predictions.labels, label)
@@ -56,7 +50,7 @@ def confidence_histogram(predictions: Predictions, policy: Decides) -> Figure:
     panels[0].yaxis.set_major_formatter(canvas.plain_numbers())
     panels[0].set_ylim(0, max(10.0, 6.0 * panels[0].dataLim.y1, 6.0 * panels[1].dataLim.y1))
     panels[0].set_xlim(-reach, reach)
-    _name_probabilities(panels[1], reach)
+    name_probabilities(panels[1], reach)
     panels[1].set_xlabel("P(roadwork), logit scale; shaded: exits", fontsize=canvas.TEXT_POINTS, color=canvas.INK)
     return canvas.describe(figure, _words(decisions, predictions.labels))
 
@@ -74,27 +68,17 @@ def _shade_exits(axes: Axes, policy: Decides, reach: float) -> None:
 def _count_exits(axes: Axes, decisions: Decisions, labels: Integer, label: int) -> None:
     """Say in each zone how many pictures of this class it takes."""
     left, middle, right = (int(np.count_nonzero((labels == label) & (decisions.label == out))) for out in (0, -1, 1))
-    texts = [(0.01, "left", f"{left:,} exit as no roadwork", label == 1 and left > 0)]
-    texts += [
-        (0.5, "center", f"{middle:,} go on", False),
-        (0.99, "right", f"{right:,} exit as roadwork", label == 0 and right > 0),
-    ]
-    for place, side, text, wrong in texts:
-        axes.text(
-            place,
-            0.95,
-            text,
-            transform=axes.transAxes,
-            ha=side,
-            va="top",
-            fontsize=canvas.TEXT_POINTS - 1,
-            color=canvas.VERMILLION if wrong else canvas.INK,
-            fontweight="bold" if wrong else "normal",
-        )
+    texts: tuple[tuple[canvas.Side, str, bool], ...] = (
+        ("left", f"{left:,} exit as no roadwork", label == 1 and left > 0),
+        ("center", f"{middle:,} go on", False),
+        ("right", f"{right:,} exit as roadwork", label == 0 and right > 0),
+    )
+    for side, text, wrong in texts:
+        canvas.corner(axes, text, side=side, alarm=wrong)
 
 
-def _name_probabilities(axes: Axes, reach: float) -> None:
-    """Tick at powers of ten, as many as fit, on either side of one half."""
+def name_probabilities(axes: Axes, reach: float) -> None:
+    """Ticks of a logit axis as probabilities: powers of ten, as many as fit, on either side of one half."""
     decades = math.floor(reach / math.log(10))
     step = max(1, math.ceil(decades / TICKS_EACH_SIDE))
     exponents = range(step, decades + 1, step)

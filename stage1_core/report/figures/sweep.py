@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from stage1_core.metrics.risk import RiskEstimate
 from stage1_core.policy import AnyPolicy
-from stage1_core.policy.certify import SweepLevel
+from stage1_core.policy.certify import SweepLevel, certified_level
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Float
 from stage1_core.report.figures import canvas
@@ -45,20 +45,22 @@ def certificate_sweep(policy: AnyPolicy, constraint: RiskConstraint) -> Figure:
     top = float(np.clip(1.25 * bounds[: certified + 1].max(), 2 * constraint.max_risk, highest))
     _draw_levels(axes, levels, bounds, certified, top, constraint.confidence)
     axes.axhline(constraint.max_risk, color=canvas.INK, linewidth=1.2, linestyle=(0, (5, 3)))
+    # Curves of a certified policy cross the ceiling on the right, others lie above it on the left.
+    side: canvas.Side = "right" if policy.threshold is None else "left"
     axes.annotate(
         f"ceiling {percent(constraint.max_risk)}",
-        (1, constraint.max_risk),
+        (float(side == "right"), constraint.max_risk),
         xycoords=("axes fraction", "data"),
-        xytext=(-4, 4),
+        xytext=(-4 if side == "right" else 4, 4),
         textcoords="offset points",
-        ha="right",
+        ha=side,
         fontsize=canvas.TEXT_POINTS - 1,
         color=canvas.INK,
     )
-    if certified:
-        best = max(range(certified), key=lambda index: (levels[index].exited, index))
-        _mark_operating_point(axes, levels[best], float(bounds[best]))
-        finding = f"Certified: {percent(_coverage(levels[best]))} exit, {risk} ≤ {percent(constraint.max_risk)}"
+    if policy.threshold is not None:
+        level = certified_level(levels, policy.threshold)
+        _mark_operating_point(axes, level, _estimate(level).upper_bound(constraint.confidence))
+        finding = f"Certified: {percent(_coverage(level))} exit, {risk} ≤ {percent(constraint.max_risk)}"
         finding += f" with {percent(constraint.confidence)} confidence"
     else:
         finding = f"Nothing certified: no tested level proves {risk} ≤ {percent(constraint.max_risk)}"
@@ -102,7 +104,7 @@ def _draw_levels(
         axes.plot(coverage[tested], values[tested], line, color=colour, label=label, markersize=4.5, linewidth=1.8)
     if certified < len(levels):
         failed = levels[certified]
-        label = f"first failure (p = {failed.p_value:.2g}, needs ≤ {1 - confidence:.2g})"
+        label = f"first failure (p = {failed.p_value:.4g}, needs ≤ {1 - confidence:.2g})"
         marker = "^" if outside[certified] else "X"
         axes.plot(coverage[certified], shown[certified], marker, color=canvas.VERMILLION, markersize=9, label=label)
 
@@ -128,7 +130,7 @@ def _name_thresholds(axes: Axes, levels: Sequence[SweepLevel]) -> None:
     upper.tick_params(colors=canvas.MUTED, labelcolor=canvas.MUTED, labelsize=canvas.TEXT_POINTS - 1)
     upper.spines["top"].set_visible(False)
     upper.set_xlabel(
-        "exit threshold τ (probability), strict → lax", fontsize=canvas.TEXT_POINTS - 1, color=canvas.MUTED
+        "exit threshold τ, a probability: strict → lax", fontsize=canvas.TEXT_POINTS - 1, color=canvas.MUTED
     )
 
 

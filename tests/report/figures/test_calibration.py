@@ -5,8 +5,8 @@ import pytest
 
 from stage1_core.metrics.calibration_error import ece
 from stage1_core.policy.softmax import confidence
-from stage1_core.report.figures import png_bytes, reliability
-from stage1_core.report.figures.calibration import reliability_bins
+from stage1_core.report.figures.calibration import reliability, reliability_bins
+from stage1_core.report.figures.canvas import png_bytes
 
 
 def _correct(rows):

@@ -6,8 +6,8 @@ from matplotlib.patches import Rectangle
 from scipy.special import logit
 
 from stage1_core.predictions import Predictions, Scores
-from stage1_core.report.figures import confidence_histogram, png_bytes
-from stage1_core.report.figures.scores import exit_labels
+from stage1_core.report.figures.canvas import png_bytes
+from stage1_core.report.figures.scores import confidence_histogram, exit_labels
 
 
 def _texts(axes):

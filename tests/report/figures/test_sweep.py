@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
+from stage1_core.errors import PolicyError
 from stage1_core.policy import NoExit
 from stage1_core.policy.certify import SweepLevel
-from stage1_core.report.figures import certificate_sweep, png_bytes
+from stage1_core.report.figures.canvas import png_bytes
+from stage1_core.report.figures.sweep import certificate_sweep
 
 
 def _line(figure, label):
@@ -41,6 +43,20 @@ def test_the_operating_point_is_the_certified_one(certified, constraint):
     coverage, bound = _line(certificate_sweep(certified, constraint), "operating point")
     assert coverage.item() == pytest.approx(certified.coverage)
     assert bound.item() == pytest.approx(certified.certificate.upper_bound)
+
+
+def test_a_gates_operating_point_is_the_level_in_force_not_the_laxest(gate, constraint):
+    levels = [level for level in gate.sweep_results if level.certified]
+    stricter = gate.at_threshold(levels[0].threshold)
+    coverage, bound = _line(certificate_sweep(stricter, constraint), "operating point")
+    assert coverage.item() == pytest.approx(levels[0].exited / levels[0].rows)
+    assert coverage.item() < gate.coverage
+    assert bound.item() == pytest.approx(stricter.certificate.upper_bound)
+
+
+def test_a_threshold_that_was_not_certified_cannot_be_drawn(certified, constraint):
+    with pytest.raises(PolicyError, match="not among the certified ones"):
+        certificate_sweep(certified.strictest(), constraint)
 
 
 def test_levels_behind_the_first_failure_are_not_drawn_as_tested(certified, constraint):
@@ -78,7 +94,8 @@ def test_a_failing_bound_far_above_the_ceiling_points_out_of_the_frame(certified
         _level(0.99, 200, 0, 150, certified=True, p_value=0.05),
         _level(0.9, 250, 90, 180, certified=False, p_value=1.0),
     )
-    axes = certificate_sweep(certified.model_copy(update={"sweep_results": levels}), constraint).axes[0]
+    policy = certified.model_copy(update={"sweep_results": levels, "exit_threshold": 0.99})
+    axes = certificate_sweep(policy, constraint).axes[0]
     marker = next(line for line in axes.lines if str(line.get_label()).startswith("first failure"))
     assert marker.get_marker() == "^"
     assert np.asarray(marker.get_ydata()).max() < axes.get_ylim()[1] <= 4 * constraint.max_risk

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stage1_core.report.figures import png_bytes, training_curves
+from stage1_core.report.figures.canvas import png_bytes
+from stage1_core.report.figures.training import training_curves
 
 EPOCHS = [
     {"Epoch": 1, "Train_Loss": 0.7, "Val_Loss": 0.6, "Train_Acc": 60.0, "Val_Acc": 65.0, "ECE": 0.1, "LR": 1e-4},

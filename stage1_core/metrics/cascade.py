@@ -1,0 +1,67 @@
+"""The cascade of stage A and stage B: who answers how much, and how well."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stage1_core.acceptance import CountedRisk
+from stage1_core.config import FrozenModel
+from stage1_core.metrics.risk import ConditionalRisk, coverage, exit_error, fnr_on_exited, fpr_on_exited
+from stage1_core.predictions import Decisions, Predictions
+
+
+class StageQuality(FrozenModel):
+    """The answers of one stage, counted, each with exact one-sided bounds."""
+
+    answered: CountedRisk
+    """Of all rows of the cascade, those that the stage answers."""
+    errors: CountedRisk
+    """Of the answered rows, those answered wrong."""
+    missed: CountedRisk
+    """Of the answered positives, those called 0."""
+    false_alarms: CountedRisk
+    """Of the answered negatives, those called 1."""
+
+
+class CascadeQuality(FrozenModel):
+    """What exits is answered by stage A, the rest by stage B, the auxiliary output of the same head."""
+
+    stage_a: StageQuality
+    stage_b: StageQuality
+    together: StageQuality
+    """Every row has an answer."""
+
+
+def cascade_quality(rows: Predictions, decisions: Decisions, confidence: float) -> CascadeQuality | None:
+    """Counts of both stages on ``rows``, with bounds at ``confidence``; None where the head has no auxiliary output."""
+    stage_b = rows.scores.aux_likelier_class
+    if stage_b is None:
+        return None
+    exited = decisions.exited
+    answers = np.where(exited, decisions.label, stage_b)
+    everything = np.ones(len(rows), dtype=np.bool_)
+    return CascadeQuality(
+        stage_a=_stage_quality(rows, decisions, confidence),
+        stage_b=_stage_quality(rows, Decisions.of(~exited, stage_b), confidence),
+        together=_stage_quality(rows, Decisions.of(everything, answers), confidence),
+    )
+
+
+def _stage_quality(rows: Predictions, answers: Decisions, confidence: float) -> StageQuality:
+    """A stage's answers are its exits: what it does not answer goes on."""
+
+    def count(risk: ConditionalRisk) -> CountedRisk:
+        found = risk(answers, rows.labels)
+        return CountedRisk(
+            events=found.events,
+            trials=found.trials,
+            lower_bound=found.lower_bound(confidence),
+            upper_bound=found.upper_bound(confidence),
+        )
+
+    return StageQuality(
+        answered=count(coverage),
+        errors=count(exit_error),
+        missed=count(fnr_on_exited),
+        false_alarms=count(fpr_on_exited),
+    )

@@ -1,0 +1,182 @@
+"""Phase 3: a learned gate decides what exits, if that lets more exit under the same promise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from stage1_core.acceptance import AcceptanceCheck, AcceptanceReport, Direction, FactCheck, ValueCheck
+from stage1_core.bundle.manifest import ReleaseConfig
+from stage1_core.config import FrozenModel
+from stage1_core.data.config import DataConfig
+from stage1_core.data.transforms import EvalTransform
+from stage1_core.metrics.bootstrap import BootstrapConfig
+from stage1_core.metrics.gate_quality import GateQuality
+from stage1_core.metrics.risk import exit_error
+from stage1_core.metrics.suite import Evaluation
+from stage1_core.model.backbone import BackboneConfig
+from stage1_core.model.head import HeadConfig
+from stage1_core.phases.checks import certificate_checks
+from stage1_core.phases.selective_evaluation import SelectiveEvaluationConfig
+from stage1_core.policy import AnyPolicy, GatePolicy, GatePolicyConfig
+from stage1_core.policy.comparison import ComparisonConfig, PolicyComparison
+from stage1_core.policy.constraint import RiskConstraint
+from stage1_core.predictions import Predictions
+from stage1_core.training.config import TrainingConfig, gate_training
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class GateAcceptance(FrozenModel):
+    """What an adopted gate must prove, beside the risk itself. Checks, not fitting constraints."""
+
+    min_coverage: Fraction = 0.70
+    """Smallest share of the certifying rows that must exit."""
+    max_exit_error: Fraction = 0.01
+    """Largest share of the exiting certifying rows that may be called wrong."""
+    max_gate_ece: Fraction = 0.05
+    """Largest calibration error of the gate on the certifying rows, in 10 bins."""
+
+
+class GateConfig(FrozenModel):
+    """Everything that determines whether a gate is adopted; it stands on a selective evaluation."""
+
+    previous: SelectiveEvaluationConfig
+    """The release that the gate must beat: its data, features and promise are used again."""
+    head: HeadConfig = HeadConfig(gated=True)
+    """Shape of the gated head."""
+    training: TrainingConfig = gate_training()
+    """How classes, gate and auxiliary output are trained together."""
+    policy: GatePolicyConfig = GatePolicyConfig()
+    """How the gate is calibrated and its threshold searched."""
+    comparison: ComparisonConfig = ComparisonConfig()
+    """When the gate counts as better."""
+    acceptance: GateAcceptance = GateAcceptance()
+    """What must be proven before the release."""
+    release: ReleaseConfig = ReleaseConfig()
+    """Name, version and contents of the bundle."""
+
+    @property
+    def data(self) -> DataConfig:
+        """Sources, audit and split of the phases below."""
+        return self.previous.data
+
+    @property
+    def backbone(self) -> BackboneConfig:
+        """That of the phases below."""
+        return self.previous.backbone
+
+    @property
+    def transform(self) -> EvalTransform:
+        """That of the phases below."""
+        return self.previous.transform
+
+    @property
+    def constraint(self) -> RiskConstraint:
+        """The promise of the phases below: the gate is compared at the same certificate."""
+        return self.previous.constraint
+
+    @property
+    def bootstrap(self) -> BootstrapConfig:
+        """That of the phase below."""
+        return self.previous.bootstrap
+
+
+def training_report(quality: GateQuality, log: Sequence[Mapping[str, float | None]]) -> AcceptanceReport:
+    """Whether training converged and the gate says anything; asked before any certifying row is read.
+
+    ``quality`` is measured on VAL_SELECT, ``log`` are the rows of metrics.csv.
+    """
+    losses = [value for row in log if (value := row["NLL"]) is not None]
+    evidence = (
+        f"mean {_shown(quality.mean_probability)}, standard deviation {_shown(quality.std_probability)}, AUROC "
+        f"{_shown(quality.auroc)} ({quality.failures} of {quality.rows} rows called wrong)"
+    )
+    checks = (
+        ValueCheck(
+            name="the NLL on the selection rows fell (last epoch minus first)",
+            value=losses[-1] - losses[0] if len(losses) > 1 else None,
+            bound=0.0,
+            direction=Direction.AT_MOST,
+        ),
+        FactCheck(
+            name="the gate did not collapse",
+            holds=quality.collapse is None if quality.rows else None,
+            evidence=evidence if quality.collapse is None else f"{quality.collapse}: {evidence}",
+        ),
+    )
+    return AcceptanceReport.of("gate training", checks)
+
+
+def adoption_report(config: ComparisonConfig, comparison: PolicyComparison) -> AcceptanceReport:
+    """Whether the challenger is better: more coverage at no higher FPR on exited, without losing accuracy."""
+    coverage, accuracy = comparison.differences["coverage"], comparison.differences["accuracy"]
+    sure = f"lower end of the {comparison.level:.0%} interval"
+    old, new = comparison.incumbent, comparison.challenger
+    checks = (
+        ValueCheck(
+            name=f"gain in coverage over {old.name} ({sure})",
+            value=coverage.lower,
+            bound=config.min_coverage_gain,
+            direction=Direction.AT_LEAST,
+            trials=comparison.rows,
+        ),
+        _no_more_false_alarms(comparison),
+        ValueCheck(
+            name=f"difference in accuracy to {old.name} ({sure})",
+            value=accuracy.lower,
+            bound=-config.max_accuracy_loss,
+            direction=Direction.AT_LEAST,
+            trials=comparison.rows,
+        ),
+    )
+    return AcceptanceReport.of(f"{new.name} instead of {old.name}", checks)
+
+
+def gate_report(
+    config: GateConfig,
+    *,
+    policy: AnyPolicy,
+    certify_on: Predictions,
+    adoption: AcceptanceReport,
+    final: Evaluation,
+    rehearsal: tuple[FactCheck, ...],
+) -> AcceptanceReport:
+    """The acceptance report of phase 3, for a gate that was found better."""
+    rows = config.constraint.countable(certify_on)
+    error = exit_error(policy.decide(rows.scores), rows.labels)
+    calibration = policy.metrics.ece if isinstance(policy, GatePolicy) else None
+    checks: tuple[AcceptanceCheck, ...] = (
+        *certificate_checks(config.constraint, policy, certify_on, final, min_coverage=config.acceptance.min_coverage),
+        ValueCheck(
+            name="exit error on the certifying rows",
+            value=error.rate,
+            bound=config.acceptance.max_exit_error,
+            direction=Direction.AT_MOST,
+            trials=error.trials,
+        ),
+        ValueCheck(
+            name="calibration error of the gate on the certifying rows",
+            value=calibration,
+            bound=config.acceptance.max_gate_ece,
+            direction=Direction.AT_MOST,
+        ),
+        *adoption.checks,
+        *rehearsal,
+    )
+    return AcceptanceReport.of("gate", checks)
+
+
+def _no_more_false_alarms(comparison: PolicyComparison) -> AcceptanceCheck:
+    old, new = comparison.incumbent.exits.fpr_on_exited, comparison.challenger.exits.fpr_on_exited
+    name = f"FPR on exited is not above that of {comparison.incumbent.name}"
+    if new.rate is None or old.rate is None:
+        evidence = f"{new.in_words()} against {old.in_words()}"
+        return FactCheck(name=name, holds=True if new.rate is None else None, evidence=evidence)
+    return ValueCheck(name=name, value=new.rate, bound=old.rate, direction=Direction.AT_MOST, trials=new.trials)
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

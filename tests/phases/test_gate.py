@@ -1,0 +1,117 @@
+"""When a gate's training, its adoption and its release are accepted."""
+
+from __future__ import annotations
+
+import pytest
+
+from stage1_core.acceptance import CountedRisk, Verdict
+from stage1_core.metrics.bootstrap import Interval
+from stage1_core.metrics.gate_quality import GateQuality
+from stage1_core.metrics.suite import ExitQuality, model_quality
+from stage1_core.phases.gate import adoption_report, training_report
+from stage1_core.policy.comparison import ComparedPolicy, ComparisonConfig, PolicyComparison
+from stage1_core.policy.evaluation import evaluate
+from stage1_core.policy.softmax import ThresholdExit
+from stage1_core.splits import Purpose
+from tests.toys import predictions_of
+
+CONFIG = ComparisonConfig(min_coverage_gain=0.01, max_accuracy_loss=0.02)
+ROWS = predictions_of([-2.0, 2.0, 1.0, -0.2], [0, 1, 1, 0], purpose=Purpose.SELECT_MODEL)
+
+
+def interval(lower: float | None) -> Interval:
+    defined = lower is not None
+    return Interval(
+        value=lower + 0.01 if defined else None,
+        mean=0.0 if defined else None,
+        std=0.1 if defined else None,
+        lower=lower,
+        upper=lower + 0.02 if defined else None,
+        method="percentile",
+        resamples=400 if defined else 0,
+    )
+
+
+def exits(false_alarms: int, trials: int) -> ExitQuality:
+    found = evaluate(ThresholdExit(exit_threshold=0.5), ROWS, 0.9).evaluation.exits
+    upper = 1.0
+    counted = CountedRisk(events=false_alarms, trials=trials, lower_bound=0, upper_bound=upper)
+    return found.model_copy(update={"fpr_on_exited": counted})
+
+
+def comparison(
+    *, coverage: float | None = 0.05, accuracy: float | None = 0.0, new=(1, 100), old=(2, 100)
+) -> PolicyComparison:
+    sides = {
+        name: ComparedPolicy(name=name, rule="a rule", model=model_quality(ROWS), exits=exits(*counts))
+        for name, counts in (("softmax", old), ("gate", new))
+    }
+    return PolicyComparison(
+        purpose=Purpose.SELECT_MODEL,
+        rows=400,
+        groups=300,
+        level=0.9,
+        incumbent=sides["softmax"],
+        challenger=sides["gate"],
+        differences={"coverage": interval(coverage), "accuracy": interval(accuracy)},
+    )
+
+
+class TestAdoption:
+    def test_more_coverage_at_no_more_false_alarms_and_equal_accuracy_is_adopted(self):
+        assert adoption_report(CONFIG, comparison()).passed
+
+    @pytest.mark.parametrize(("lower", "passed"), [(0.01, True), (0.009, False), (0.0, False), (-0.3, False)])
+    def test_the_lower_end_of_the_gain_decides(self, lower, passed):
+        assert adoption_report(CONFIG, comparison(coverage=lower)).passed is passed
+
+    @pytest.mark.parametrize(("lower", "passed"), [(-0.02, True), (-0.021, False)])
+    def test_accuracy_may_fall_by_what_was_allowed(self, lower, passed):
+        assert adoption_report(CONFIG, comparison(accuracy=lower)).passed is passed
+
+    def test_more_false_alarms_are_refused(self):
+        report = adoption_report(CONFIG, comparison(new=(3, 100)))
+        assert report.verdict is Verdict.FAIL
+        assert "FPR on exited is not above that of softmax" in report.summary()
+
+    def test_no_exiting_negative_is_no_false_alarm(self):
+        assert adoption_report(CONFIG, comparison(new=(0, 0))).passed
+
+    def test_nothing_to_match_is_not_enough(self):
+        assert adoption_report(CONFIG, comparison(old=(0, 0))).verdict is Verdict.INSUFFICIENT_EVIDENCE
+
+    def test_an_undefined_gain_is_not_enough(self):
+        assert adoption_report(CONFIG, comparison(coverage=None)).verdict is Verdict.INSUFFICIENT_EVIDENCE
+
+    def test_equality_is_never_better(self):
+        with pytest.raises(ValueError, match="greater than 0"):
+            ComparisonConfig(min_coverage_gain=0)
+
+
+def gate_seen(**changes: object) -> GateQuality:
+    values = {
+        "rows": 400, "failures": 20, "mean_probability": 0.9, "std_probability": 0.1, "auroc": 0.8, "collapse": None
+    }  # fmt: skip
+    return GateQuality(**(values | changes))
+
+
+class TestTraining:
+    FALLING = ({"NLL": 0.6}, {"NLL": 0.3})
+
+    def test_a_living_gate_and_a_falling_loss_are_accepted(self):
+        assert training_report(gate_seen(), self.FALLING).passed
+
+    def test_a_collapse_is_named(self):
+        report = training_report(gate_seen(collapse="constant", std_probability=0.0), self.FALLING)
+        assert report.verdict is Verdict.FAIL
+        assert "constant: mean 0.900" in report.summary()
+
+    def test_a_rising_loss_is_refused(self):
+        assert training_report(gate_seen(), ({"NLL": 0.3}, {"NLL": 0.6})).verdict is Verdict.FAIL
+
+    def test_one_epoch_tells_nothing(self):
+        assert training_report(gate_seen(), ({"NLL": 0.3},)).verdict is Verdict.INSUFFICIENT_EVIDENCE
+
+    def test_no_rows_tell_nothing(self):
+        empty = gate_seen(rows=0, failures=0, mean_probability=None, std_probability=None, auroc=None)
+        assert training_report(empty, self.FALLING).verdict is Verdict.INSUFFICIENT_EVIDENCE

@@ -1,0 +1,162 @@
+"""Two policies on the same rows: matching, pairing, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stage1_core.errors import PolicyError, SplitUseError
+from stage1_core.metrics.bootstrap import BootstrapConfig
+from stage1_core.metrics.risk import coverage, fpr_on_exited
+from stage1_core.policy import GatePolicy, GatePolicyConfig, NoExit, SoftmaxPolicyConfig
+from stage1_core.policy.comparison import ComparisonConfig, Side, at_matched_fpr, compare
+from stage1_core.policy.constraint import RiskConstraint
+from stage1_core.predictions import Predictions, Scores
+from stage1_core.splits import Purpose
+from tests.toys import predictions_of
+
+CONSTRAINT = RiskConstraint(max_risk=0.05)
+CONFIG = ComparisonConfig(bootstrap=BootstrapConfig(level=0.9, resamples=400))
+
+
+def gated(rng: np.random.Generator, n: int, purpose: Purpose, *, knowing: float) -> Predictions:
+    """Rows of a mediocre model whose gate knows the margin's sign error with weight ``knowing``."""
+    labels = (np.arange(n) % 2).astype(np.int64)
+    margins = rng.normal(np.where(labels == 1, 1.2, -1.2))
+    rows = predictions_of(margins, labels, purpose=purpose, name=purpose.value)
+    right = (margins >= 0) == (labels == 1)
+    gate = np.abs(margins) + knowing * (right - 0.5) + 0.3 * rng.normal(size=n)
+    scores = rows.scores
+    return replace(rows, scores=Scores(scores.ids, scores.logits, gate))
+
+
+def fitted(rng: np.random.Generator, knowing: float) -> tuple[Side, Side]:
+    """A softmax policy and a gate policy on the same model, with their selection rows."""
+    order = gated(rng, 1500, Purpose.SELECT_MODEL, knowing=knowing)
+    certify = gated(rng, 3000, Purpose.CERTIFY_POLICY, knowing=knowing)
+    calibrate = gated(rng, 2000, Purpose.FIT_CALIBRATOR, knowing=knowing)
+    softmax = SoftmaxPolicyConfig().fit(order, certify, CONSTRAINT)
+    gate = GatePolicyConfig().fit(order, certify, CONSTRAINT, calibrate_on=calibrate)
+    return Side("softmax", softmax, order), Side("gate", gate, order)
+
+
+@pytest.fixture(scope="module")
+def knowing() -> tuple[Side, Side]:
+    return fitted(np.random.default_rng(1), 6.0)
+
+
+@pytest.fixture(scope="module")
+def ignorant() -> tuple[Side, Side]:
+    return fitted(np.random.default_rng(2), 0.0)
+
+
+class TestMatching:
+    def test_the_matched_level_is_certified_and_has_no_more_false_alarms(self, knowing):
+        softmax, gate = knowing
+        matched = at_matched_fpr(gate.policy, gate.rows, softmax)
+        assert isinstance(matched, GatePolicy)
+        assert matched.gate_threshold in {level.threshold for level in matched.sweep_results if level.certified}
+        new, old = (
+            fpr_on_exited(side.decisions, side.rows.labels) for side in (replace(gate, policy=matched), softmax)
+        )
+        assert new.rate <= old.rate
+
+    def test_no_laxer_certified_level_would_match(self, knowing):
+        softmax, gate = knowing
+        matched = at_matched_fpr(gate.policy, gate.rows, softmax)
+        ceiling = fpr_on_exited(softmax.decisions, softmax.rows.labels).rate
+        reached = coverage(matched.decide(gate.rows.scores), gate.rows.labels).events
+        for level in gate.policy.sweep_results:
+            if level.certified:
+                made = gate.policy.at_threshold(level.threshold).decide(gate.rows.scores)
+                found = fpr_on_exited(made, gate.rows.labels)
+                assert coverage(made, gate.rows.labels).events <= reached or found.rate > ceiling
+
+    def test_without_a_match_the_level_with_the_fewest_false_alarms_is_taken(self, ignorant):
+        softmax, gate = ignorant
+        strict = Side("strict", softmax.policy.strictest(), softmax.rows)
+        matched = at_matched_fpr(gate.policy, gate.rows, strict)
+        rates = [
+            fpr_on_exited(gate.policy.at_threshold(level.threshold).decide(gate.rows.scores), gate.rows.labels).rate
+            for level in gate.policy.sweep_results
+            if level.certified
+        ]
+        found = fpr_on_exited(matched.decide(gate.rows.scores), gate.rows.labels)
+        assert found.rate == min(rates)
+
+    def test_a_policy_that_lets_nothing_exit_is_handed_through(self, knowing):
+        softmax, gate = knowing
+        nothing = GatePolicyConfig().fit(
+            gate.rows,
+            gated(np.random.default_rng(3), 10, Purpose.CERTIFY_POLICY, knowing=0),
+            CONSTRAINT,
+            calibrate_on=gated(np.random.default_rng(4), 500, Purpose.FIT_CALIBRATOR, knowing=1),
+        )
+        assert isinstance(nothing, NoExit)
+        assert at_matched_fpr(nothing, gate.rows, softmax) is nothing
+
+    def test_only_selection_rows_may_choose_the_level(self, knowing):
+        softmax, gate = knowing
+        with pytest.raises(SplitUseError, match="select_model"):
+            at_matched_fpr(gate.policy, replace(gate.rows, purpose=Purpose.FINAL_EVALUATION), softmax)
+
+
+class TestComparing:
+    def test_a_gate_that_knows_more_gains_coverage(self, knowing):
+        softmax, gate = knowing
+        matched = replace(gate, policy=at_matched_fpr(gate.policy, gate.rows, softmax))
+        found = compare(softmax, matched, CONFIG, exact_confidence=0.9)
+        assert found.differences["coverage"].lower > 0.05
+        assert found.challenger.exits.coverage.rate - found.incumbent.exits.coverage.rate == pytest.approx(
+            found.differences["coverage"].value
+        )
+
+    def test_a_gate_that_knows_no_more_does_not(self, ignorant):
+        softmax, gate = ignorant
+        matched = replace(gate, policy=at_matched_fpr(gate.policy, gate.rows, softmax))
+        assert compare(softmax, matched, CONFIG, exact_confidence=0.9).differences["coverage"].lower < 0.005
+
+    def test_a_policy_differs_from_itself_by_exactly_nothing(self, knowing):
+        softmax, _ = knowing
+        found = compare(softmax, softmax, CONFIG, exact_confidence=0.9)
+        for interval in found.differences.values():
+            assert (interval.value, interval.lower, interval.upper) == (0, 0, 0)
+
+    def test_pairing_makes_the_interval_shorter_than_two_separate_ones(self, knowing):
+        softmax, gate = knowing
+        paired = compare(softmax, gate, CONFIG, exact_confidence=0.9).differences["coverage"]
+        n = len(softmax.rows)
+        rates = [coverage(side.decisions, side.rows.labels).rate for side in (softmax, gate)]
+        unpaired = np.sqrt(sum(rate * (1 - rate) / n for rate in rates))
+        assert paired.std < unpaired
+
+    def test_rows_of_a_group_are_drawn_together(self, knowing):
+        softmax, gate = knowing
+        groups = np.array([f"drive {index // 10}" for index in range(len(softmax.rows))])
+        alone = compare(softmax, gate, CONFIG, exact_confidence=0.9)
+        joined = compare(
+            replace(softmax, rows=replace(softmax.rows, groups=groups)),
+            replace(gate, rows=replace(gate.rows, groups=groups)),
+            CONFIG,
+            exact_confidence=0.9,
+        )
+        assert (alone.groups, joined.groups) == (1500, 150)
+        assert joined.differences["coverage"].value == alone.differences["coverage"].value
+        assert joined.differences["coverage"].std != alone.differences["coverage"].std
+
+    def test_the_same_seed_gives_the_same_comparison(self, knowing):
+        assert compare(*knowing, CONFIG, exact_confidence=0.9) == compare(*knowing, CONFIG, exact_confidence=0.9)
+
+    def test_other_rows_are_refused(self, knowing):
+        softmax, gate = knowing
+        shuffled = replace(gate, rows=gate.rows.take(np.arange(len(gate.rows))[::-1]))
+        with pytest.raises(PolicyError, match="same rows in the same order"):
+            compare(softmax, shuffled, CONFIG, exact_confidence=0.9)
+
+    @pytest.mark.parametrize("purpose", [Purpose.FINAL_EVALUATION, Purpose.CERTIFY_POLICY])
+    def test_held_out_rows_are_refused(self, knowing, purpose):
+        softmax, gate = (replace(side, rows=replace(side.rows, purpose=purpose)) for side in knowing)
+        with pytest.raises(SplitUseError, match="select_model"):
+            compare(softmax, gate, CONFIG, exact_confidence=0.9)
