@@ -21,18 +21,25 @@ Method = Literal["bca", "percentile"]
 
 WEIGHTS_AT_ONCE = 1 << 21
 """Resamples times rows of one step: what is held in memory is a few dozen bytes for each."""
-JACKKNIFE_BLOCKS = 128
-"""Their noise moves the ends of an interval by a hundredth of a standard error, a tenth of that of 1000 resamples."""
+JACKKNIFE_BLOCKS = 64
+"""Their noise moves the ends of a 95 % interval by .025 standard errors, that of 1000 resamples by .085."""
 
 
 class BootstrapConfig(FrozenModel):
     """How the uncertainty of reported numbers is computed."""
 
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    """Times that the rows are drawn anew."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    """Two-sided."""
+    """Two-sided, of the intervals."""
     method: Method = "bca"
+    """BCa corrects bias and skewness of the percentiles, and falls back on them where it is undefined."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Of the draws."""
+
+    def generator(self) -> np.random.Generator:
+        """A fresh generator from the seed; its bits cost half of those of numpy's default, and a resample is mostly bits."""
+        return np.random.Generator(np.random.PCG64DXSM(self.seed))
 
 
 class Interval(FrozenModel):

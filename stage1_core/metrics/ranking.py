@@ -34,8 +34,9 @@ class Ranking:
         marked = marked.astype(np.bool_)
         rows = np.concatenate([np.flatnonzero(marked), np.flatnonzero(~marked)])
         order = rows[np.argsort(-score[rows], kind="stable")]
-        ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True)) + 1
-        starts = np.append(0, ends[:-1])
+        last_of_block = np.append(np.diff(score[order]) != 0, np.ones(min(len(score), 1), dtype=np.bool_))
+        ends = np.flatnonzero(last_of_block) + 1
+        starts = np.append(0, ends)[:-1]
         marked_before = np.append(0, np.cumsum(marked[order]))
         blocks = np.stack([starts, starts + marked_before[ends] - marked_before[starts], ends])
         start, middle, end = blocks[:, blocks[1] > blocks[0]]

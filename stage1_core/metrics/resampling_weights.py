@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from stage1_core.predictions import Integer, Text
+from stage1_core.predictions import Float, Integer, Text
 
 Counts = NDArray[np.uint8]
 """Times that something is drawn. Among n equal chances the probability of 256 draws of one is below 1 / 256!."""
 
-
 CACHE_BYTES = 1 << 20
 """Size of the largest array that is worked on at once, about what a core keeps close."""
-
-FloatType = TypeVar("FloatType", np.float32, np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +26,7 @@ class Strata:
     members: tuple[Integer, ...]
     """The units of each stratum, ascending; all together are 0 to the number of units - 1."""
     membership: NDArray[np.float32]
-    """``(units, strata)`` 1 where the unit is in the stratum."""
+    """``(units, strata)`` 1 where the unit is in the stratum. Single precision counts exactly what fits a cache."""
 
     @staticmethod
     def of(stratum: Integer) -> Strata:
@@ -58,9 +55,14 @@ class Clusters:
         positives and of both are three. A stratum keeps its number of rows where clusters are of one size, and keeps it
         on average where they are not.
         """
-        numbers: dict[str, int] = {}
+        numbers = dict.fromkeys(names.tolist(), 0)
         of_row = np.empty(len(names), dtype=np.int64)
-        of_row[order] = [numbers.setdefault(name, len(numbers)) for name in names[order].tolist()]
+        if len(numbers) == len(names):  # each row is its own cluster, the common case
+            of_row[order] = np.arange(len(names))
+        else:
+            named = names[order].tolist()
+            numbers = {name: number for number, name in enumerate(dict.fromkeys(named))}
+            of_row[order] = [numbers[name] for name in named]
         mixture = np.zeros(len(numbers), dtype=np.int64)
         for stratum in np.unique(strata):
             mixture *= 2
@@ -108,10 +110,13 @@ class Blocks:
             yield (self.of_cluster != numbers[first : first + at_once]).view(np.uint8)
 
 
-def sums_over_units(counts: Counts, columns: NDArray[FloatType]) -> NDArray[FloatType]:
-    """``(resamples, k)`` sums of ``(units, k)`` columns, each unit as often as it is counted."""
-    sums = np.zeros((len(counts), columns.shape[1]), dtype=columns.dtype)
-    tile = max(1, CACHE_BYTES // sums.itemsize // len(counts))
+def sums_over_units(counts: Counts, columns: NDArray[np.floating[Any]]) -> Float:
+    """``(resamples, k)`` sums of ``(units, k)`` columns, each unit as often as it is counted.
+
+    Products of some units at a time have the precision of the columns and are added up in double precision.
+    """
+    sums = np.zeros((len(counts), columns.shape[1]))
+    tile = max(1, CACHE_BYTES // columns.itemsize // len(counts))
     for first in range(0, len(columns), tile):
         units = slice(first, first + tile)
         sums += counts[:, units].astype(columns.dtype) @ columns[units]
@@ -129,7 +134,7 @@ def multinomial_counts(generator: np.random.Generator, strata: Strata, resamples
     """
     units = len(strata.membership)
     counts = poisson_counts(generator, resamples * units, rate).reshape(resamples, units)
-    totals = sums_over_units(counts, strata.membership).astype(np.int64)  # exact below 2²⁴ draws
+    totals = sums_over_units(counts, strata.membership).astype(np.int64)
     flat = counts.reshape(-1)
     for members, total in zip(strata.members, totals.T, strict=True):
         size = len(members)
@@ -148,13 +153,14 @@ def poisson_counts(generator: np.random.Generator, size: int, rate: float) -> Co
     Of the 256 values of a byte, floor(256 P(k)) stand for the count k. The few left over, at the top, stand for what
     these miss of the law and are refined with a further random double, to whose resolution the law is exact.
     """
-    counts = np.zeros(size, dtype=np.uint8)
     if rate == 0:
-        return counts
+        return np.zeros(size, dtype=np.uint8)
     k = np.arange(32)
     expected = 256 * np.exp(k * np.log(rate) - rate - gammaln(k + 1))
     ends = np.cumsum(np.floor(expected)).astype(np.uint8)
     missed = np.cumsum(expected - np.floor(expected))
+    first_end, *more_ends = np.unique(ends[ends < ends[-1]])
+    counts = np.empty(size, dtype=np.uint8)
     tile = CACHE_BYTES // 4  # there are four such arrays
     buffer = np.empty(tile, dtype=np.bool_)
     for first in range(0, size, tile):
@@ -162,7 +168,8 @@ def poisson_counts(generator: np.random.Generator, size: int, rate: float) -> Co
         reached = buffer[: len(count)]
         eights = generator.integers(0, 1 << 64, size=len(count) // 8 + 1, dtype=np.uint64)
         words = eights.astype("<u8", copy=False).view(np.uint8)[: len(count)]
-        for end in np.unique(ends[ends < ends[-1]]):
+        np.greater_equal(words, first_end, out=count.view(np.bool_))
+        for end in more_ends:
             np.greater_equal(words, end, out=reached)
             count += reached.view(np.uint8)
         left_over = np.flatnonzero(np.greater_equal(words, ends[-1], out=reached))

@@ -18,16 +18,14 @@ def augrc(confidence: Float, failure: Boolean | Integer) -> float | None:
     """Area under the generalized risk coverage curve, in [0, 0.5]; lower is better; None without rows.
 
     The mean over failures of the share of rows ranked below them, ties counted half: equal to the trapezoid over one
-    point per distinct confidence (Traub et al., arXiv 2407.01032).
+    point per distinct confidence (Traub et al., arXiv 2407.01032). Among themselves F failures have F²/2 below.
     """
     n = len(confidence)
     if n == 0:
         return None
-    ascending = np.sort(confidence)
-    failing = confidence[failure.astype(np.bool_)]
-    below = np.searchsorted(ascending, failing, side="left")
-    up_to = np.searchsorted(ascending, failing, side="right")
-    return float((below.sum() + up_to.sum()) / 2 / n**2)
+    failed = failure.astype(np.bool_)
+    failing = np.sort(confidence[failed])
+    return float((len(failing) ** 2 / 2 + _failures_above(confidence[~failed], failing)) / n**2)
 
 
 def aurc(confidence: Float, failure: Boolean | Integer) -> float | None:
@@ -124,3 +122,23 @@ def _kept_from_the_top(confidence: Float, failure: Boolean | Integer) -> tuple[I
     failing = np.sort(confidence[failure.astype(np.bool_)])
     failures = len(failing) - np.searchsorted(failing, levels[::-1], side="left")
     return np.cumsum(rows[::-1]), failures
+
+
+def _failures_above(right: Float, failing: Float) -> float:
+    """Sum over right rows of the number of failures ranked above them, ties counted half; ``failing`` is ascending.
+
+    Right rows are looked up in cells of equal width, and compared with failures only in cells that hold one: several
+    times as fast as sorting all rows.
+    """
+    if len(failing) == 0 or len(right) == 0:
+        return 0.0
+    low = min(right.min(), failing[0])
+    width = max(right.max(), failing[-1]) - low or 1.0
+    last = (1 << len(right).bit_length()) - 1
+    held = np.bincount(((failing - low) / width * last).astype(np.int32), minlength=last + 1)
+    above = (len(failing) - np.cumsum(held)).astype(np.int32)
+    above[held > 0] = -1
+    found = above[((right - low) / width * last).astype(np.int32)]
+    near = np.sort(right[found < 0])
+    not_above = np.searchsorted(failing, near, side="left").sum() + np.searchsorted(failing, near, side="right").sum()
+    return float(np.maximum(found, 0).sum(dtype=np.int64) + len(near) * len(failing) - not_above / 2)

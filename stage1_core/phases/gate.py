@@ -116,6 +116,11 @@ def adoption_report(config: ComparisonConfig, comparison: PolicyComparison) -> A
     sure = f"lower end of the {comparison.level:.0%} interval"
     old, new = comparison.incumbent, comparison.challenger
     checks = (
+        FactCheck(
+            name=f"{new.name} is certified",
+            holds=new.no_exit_reason is None,
+            evidence=new.no_exit_reason or new.rule,
+        ),
         ValueCheck(
             name=f"gain in coverage over {old.name} ({sure})",
             value=coverage.lower,

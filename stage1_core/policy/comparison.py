@@ -37,6 +37,8 @@ class ComparedPolicy(FrozenModel):
     name: str
     rule: str
     """When a picture exits, in words."""
+    no_exit_reason: str | None
+    """Why nothing exits, where nothing does."""
     model: ModelQuality
     exits: ExitQuality
     """All rows."""
@@ -117,7 +119,7 @@ def compare(
         strata=old.labels,
         clusters=old.groups,
         config=config.bootstrap,
-        generator=np.random.default_rng(config.bootstrap.seed),
+        generator=config.bootstrap.generator(),
     )
     return PolicyComparison(
         purpose=old.purpose,
@@ -134,6 +136,7 @@ def _seen(side: Side, exact_confidence: float) -> ComparedPolicy:
     return ComparedPolicy(
         name=side.name,
         rule=side.policy.rule_in_words(),
+        no_exit_reason=side.policy.no_exit_reason,
         model=model_quality(side.rows),
         exits=exit_quality(side.rows, side.decisions, exact_confidence),
     )

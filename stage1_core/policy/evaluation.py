@@ -47,7 +47,7 @@ def evaluate(
         strata=rows.labels,
         clusters=rows.groups,
         config=bootstrap,
-        generator=np.random.default_rng(bootstrap.seed),
+        generator=bootstrap.generator(),
     )
     evaluation = Evaluation(
         purpose=rows.purpose,

@@ -43,7 +43,9 @@ def comparison(
     *, coverage: float | None = 0.05, accuracy: float | None = 0.0, new=(1, 100), old=(2, 100)
 ) -> PolicyComparison:
     sides = {
-        name: ComparedPolicy(name=name, rule="a rule", model=model_quality(ROWS), exits=exits(*counts))
+        name: ComparedPolicy(
+            name=name, rule="a rule", no_exit_reason=None, model=model_quality(ROWS), exits=exits(*counts)
+        )
         for name, counts in (("softmax", old), ("gate", new))
     }
     return PolicyComparison(
@@ -82,6 +84,12 @@ class TestAdoption:
 
     def test_an_undefined_gain_is_not_enough(self):
         assert adoption_report(CONFIG, comparison(coverage=None)).verdict is Verdict.INSUFFICIENT_EVIDENCE
+
+    def test_a_gate_that_lets_nothing_exit_says_what_was_missing(self):
+        found = comparison()
+        nothing = found.challenger.model_copy(update={"no_exit_reason": "157 more rows are needed"})
+        report = adoption_report(CONFIG, found.model_copy(update={"challenger": nothing}))
+        assert "gate is certified: FAIL (157 more rows are needed" in report.summary()
 
     def test_equality_is_never_better(self):
         with pytest.raises(ValueError, match="greater than 0"):

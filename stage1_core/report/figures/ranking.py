@@ -134,7 +134,7 @@ def _bands(drawn: Sequence[Ranking], failure: Boolean, predictions: Predictions)
         strata=predictions.labels,
         clusters=predictions.groups,
         config=BAND,
-        generator=np.random.default_rng(BAND.seed),
+        generator=BAND.generator(),
     )
     bands = []
     for ranking in drawn:

@@ -6,7 +6,8 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from stage1_core.report.figures import canvas, png_bytes, save_png
+from stage1_core.report.figures import canvas
+from stage1_core.report.figures.canvas import png_bytes, save_png
 
 
 def _drawn(colour: str = canvas.BLUE) -> Figure:
