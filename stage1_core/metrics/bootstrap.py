@@ -38,7 +38,7 @@ class BootstrapConfig(FrozenModel):
     """Of the draws."""
 
     def generator(self) -> np.random.Generator:
-        """A fresh generator from the seed; its bits cost half of those of numpy's default, and a resample is mostly bits."""
+        """A fresh generator from the seed; its bits cost half of what those of numpy's default cost."""
         return np.random.Generator(np.random.PCG64DXSM(self.seed))
 
 
