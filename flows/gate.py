@@ -19,7 +19,7 @@ from tasks.comparison import (
 from tasks.evaluation import evaluate_policy
 from tasks.phase import PhaseArtifacts, ReleasedPhase
 from tasks.policy import fit_gate_policy
-from tasks.publishing import open_run, require_accepted, require_lineage
+from tasks.publishing import open_run, publish_training, require_accepted, require_lineage
 from tasks.release import rehearse_release
 from tasks.training import predict, train_head
 
@@ -36,7 +36,9 @@ def gate(config: GateConfig) -> ReleasedPhase:
     ledger, features = previous.made.ledger, previous.made.features
     head = train_head(config.head, config.training, ledger, features, run)
     order_on = predict(head, ledger, features, Purpose.SELECT_MODEL)
-    require_accepted(check_gate_training(head, order_on))
+    trained = check_gate_training(head, order_on)
+    publish_training(run, trained)
+    require_accepted(trained)
     calibrate_on = predict(head, ledger, features, Purpose.FIT_CALIBRATOR)
     certify_on = predict(head, ledger, features, config.policy.certifies_on)
     fitted = fit_gate_policy(config.policy, config.constraint, order_on, calibrate_on, certify_on, ledger)
@@ -44,7 +46,7 @@ def gate(config: GateConfig) -> ReleasedPhase:
     comparison = compare_policies(config, policy, order_on, previous.made)
     adoption = judge_comparison(config.comparison, comparison)
     publish_comparison(run, comparison, adoption, write_comparison(config, comparison, adoption))
-    require_better(adoption, previous)
+    require_better(run, adoption, previous)
     made = PhaseArtifacts(
         ledger=ledger,
         features=features,

@@ -40,7 +40,7 @@ def read_yaml(path: Path) -> object:
         return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise Stage1Error(f"{path} does not exist; give the path of a YAML configuration") from None
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise Stage1Error(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
 
 
@@ -72,8 +72,13 @@ def to_yaml(config: FrozenModel) -> str:
 
 
 def read_data_config(path: Path) -> DataConfig:
-    """The ``data`` part of a phase's configuration, or a file that is nothing but that part."""
+    """The ``data`` part of a phase's configuration, or a file that is nothing but that part.
+
+    A phase that stands on another has the data of the lowest, and the ladder those of its top.
+    """
     content = read_yaml(path)
+    while isinstance(content, Mapping) and "data" not in content and (below := {"previous", "top"} & content.keys()):
+        content = content[below.pop()]
     if isinstance(content, Mapping) and "data" in content:
         content = content["data"]
     return validated(DataConfig, content, path)

@@ -33,12 +33,12 @@ def run_and_summarise(flow: Flow[Any, Any], config: FrozenModel) -> None:
         released: ReleasedPhase = flow(config)  # type: ignore[assignment]  # Prefect types async flows as well
     except PhaseRejected as rejected:
         console.print(_acceptance_table(rejected.report))
-        typer.echo(f"{rejected.report['phase']}: {rejected.report['verdict']}; nothing was released", err=True)
+        typer.echo(f"{rejected.report['phase']}: {rejected.report['verdict']}; it released nothing", err=True)
         sys.exit(NOT_ACCEPTED)
     if released.turned_down is not None:
         console.print(_acceptance_table(released.turned_down.model_dump(mode="json"), title="Not adopted"))
         typer.echo(f"{released.turned_down.phase}: not adopted; nothing new was released, {released.phase} stands")
-    console.print(_release_table(released))
+    console.print(_release_table(released, title="Released" if released.turned_down is None else "Stands"))
 
 
 def _quiet_known_errors() -> None:
@@ -68,10 +68,10 @@ def _acceptance_table(report: Mapping[str, Any], *, title: str = "Acceptance") -
     return table
 
 
-def _release_table(released: ReleasedPhase) -> Table:
+def _release_table(released: ReleasedPhase, *, title: str) -> Table:
     from rich.table import Column, Table
 
-    table = Table(Column(no_wrap=True), Column(overflow="fold"), title="Released", show_header=False)
+    table = Table(Column(no_wrap=True), Column(overflow="fold"), title=title, show_header=False)
     for name, value in released.summary().items():
         table.add_row(name, value)
     return table

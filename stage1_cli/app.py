@@ -64,3 +64,10 @@ def main() -> None:
             traceback.print_exc()
         typer.echo(f"stage1: {error}", err=True)
         sys.exit(2)
+    except OSError as error:
+        if os.environ.get("STAGE1_DEBUG"):
+            traceback.print_exc()
+        typer.echo(
+            f"stage1: {error}; correct the path, its permissions or the free space (--debug says where)", err=True
+        )
+        sys.exit(2)

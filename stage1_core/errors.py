@@ -35,6 +35,10 @@ class PolicyError(Stage1Error):
     """A policy cannot be fitted or applied to the given scores."""
 
 
+class CalibrationError(PolicyError):
+    """A calibrator has nothing to work with: its logits do not rank, or rank the wrong way."""
+
+
 class BundleError(Stage1Error):
     """A bundle is incomplete, was changed after it was sealed, or cannot be read by this version."""
 

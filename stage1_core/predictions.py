@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from stage1_core.digests import digest_of_bytes
 from stage1_core.errors import SplitUseError, Stage1Error
@@ -63,6 +64,12 @@ class Scores:
     def likelier_class(self) -> Integer:
         """``(n,)`` the class decision, 0 or 1; a tie is a 1."""
         return (self.margin_logits >= 0).astype(np.int64)
+
+    @property
+    def confidence(self) -> Float:
+        """``(n,)`` probability of the likelier class, in [0.5, 1]."""
+        likelier: Float = expit(np.abs(self.margin_logits))
+        return likelier
 
     @property
     def aux_likelier_class(self) -> Integer | None:

@@ -79,16 +79,17 @@ def publish_comparison(run: RunRef, comparison: ArtifactRef, adoption: ArtifactR
     place(run, store().open(page) / f"{COMPARISON}.html", f"{COMPARISON}.html")
     log_metrics(run.mlflow_run_id, comparison_metrics(load_comparison(comparison)))
     client().log_artifacts(run.mlflow_run_id, str(store().open(page)), COMPARISON)
-    finish(run.mlflow_run_id, succeeded=True)
 
 
-def require_better(adoption: ArtifactRef, standing: ReleasedPhase) -> None:
+def require_better(run: RunRef, adoption: ArtifactRef, standing: ReleasedPhase) -> None:
     """Halt by raising `NotAdopted` unless the challenger was found better; ``standing`` then goes on standing.
 
-    No task of its own: the page would show it as a failed one, and "not better" is an answer.
+    No task of its own: the page would show it as a failed one, and "not better" is an answer, with which the run in
+    MLflow is finished.
     """
     report = load_acceptance(adoption)
     if not report.passed:
+        finish(run.mlflow_run_id, succeeded=True)
         raise NotAdopted(report.summary(), report.model_dump(mode="json"), standing.model_dump(mode="json"))
 
 

@@ -49,6 +49,16 @@ def publish(
     finish(run.mlflow_run_id, succeeded=verdict.passed)
 
 
+@effect
+def publish_training(run: RunRef, acceptance: ArtifactRef) -> None:
+    """Show whether training went well, before the phase goes on or halts."""
+    verdict = load_acceptance(acceptance)
+    show_acceptance(verdict, key="training")
+    place(run, store().open_file(acceptance), "training.json")
+    if not verdict.passed:
+        finish(run.mlflow_run_id, succeeded=False)
+
+
 @gate
 def require_accepted(acceptance: ArtifactRef) -> None:
     """Halt by raising `PhaseRejected` unless every check passed."""

@@ -58,6 +58,12 @@ class TestScores:
         assert scores.aux_likelier_class is not None
         assert scores.aux_likelier_class.tolist() == [1, 1, 0]
 
+    def test_the_confidence_is_the_probability_of_the_likelier_class(self):
+        scores = make_scores(np.array([-2.0, 0.0, 0.5, 900.0]))
+        exponentials = np.exp(scores.logits[:3])
+        expected = exponentials.max(axis=1) / exponentials.sum(axis=1)
+        assert scores.confidence.tolist() == pytest.approx([*expected, 1.0])
+
     def test_without_auxiliary_logits_there_is_no_auxiliary_class(self):
         assert make_scores(np.zeros(2)).aux_likelier_class is None
 

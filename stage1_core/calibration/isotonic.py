@@ -10,7 +10,7 @@ from scipy.optimize import isotonic_regression
 
 from stage1_core.calibration.preconditions import ANTI_INFORMATIVE, require_usable
 from stage1_core.config import FrozenModel
-from stage1_core.errors import PolicyError
+from stage1_core.errors import CalibrationError
 from stage1_core.predictions import Boolean, Float, Integer
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -52,17 +52,20 @@ class IsotonicConfig(FrozenModel):
     def fit(self, logits: Float, outcome: Integer | Boolean) -> IsotonicCalibrator:
         """The rising curve of least squared error; equal logits are one row with the mean of their outcomes.
 
-        ``logits`` and ``outcome`` (0 or 1) are ``(n,)``. Raises `PolicyError` for outcomes that are all 0 or all 1,
-        logits that are all equal or not finite, no rows, and logits that rank the wrong way.
+        ``logits`` and ``outcome`` (0 or 1) are ``(n,)``. Raises `CalibrationError` for outcomes that are all 0 or
+        all 1, logits that are all equal, and logits that rank the wrong way, `PolicyError` for logits that are not
+        finite and no rows.
         """
         require_usable(logits, outcome)
         if outcome.all():
-            raise PolicyError(f"the outcome is 1 in all {len(outcome)} rows, so the curve is flat; use Platt scaling")
+            raise CalibrationError(
+                f"the outcome is 1 in all {len(outcome)} rows, so the curve is flat; use Platt scaling"
+            )
         places, row_of, rows = np.unique(logits.astype(np.float64), return_inverse=True, return_counts=True)
         means = np.bincount(row_of, weights=outcome) / rows
         fitted = np.clip(isotonic_regression(means, weights=rows).x, 0.0, 1.0)
         if fitted[0] == fitted[-1]:
-            raise PolicyError(f"the fitted curve is flat at {fitted[0]:.3g}: {ANTI_INFORMATIVE}")
+            raise CalibrationError(f"the fitted curve is flat at {fitted[0]:.3g}: {ANTI_INFORMATIVE}")
         kept = np.ones(len(places), dtype=np.bool_)
         kept[1:-1] = (fitted[1:-1] != fitted[:-2]) | (fitted[1:-1] != fitted[2:])
         return IsotonicCalibrator(logits=tuple(places[kept].tolist()), probabilities=tuple(fitted[kept].tolist()))

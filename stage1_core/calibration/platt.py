@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 
 from stage1_core.calibration.preconditions import ANTI_INFORMATIVE, require_usable
 from stage1_core.config import FrozenModel
-from stage1_core.errors import PolicyError
+from stage1_core.errors import CalibrationError
 from stage1_core.predictions import Boolean, Float, Integer
 
 _SETTLED = 1e-9
@@ -44,8 +44,8 @@ class PlattConfig(FrozenModel):
         ``logits`` and ``outcome`` (0 or 1) are ``(n,)``. With N₊ ones and N₋ zeros the targets are (N₊ + 1)/(N₊ + 2)
         and 1/(N₋ + 2), which keeps the parameters finite on separable rows. Where every outcome is 1 nothing says how
         steep the sigmoid is: its slope stays 1, and the offset makes the mean probability (N₊ + 1)/(N₊ + 2).
-        Raises `PolicyError` for outcomes that are all 0, logits that are all equal or not finite, no rows, and logits
-        that rank the wrong way.
+        Raises `CalibrationError` for outcomes that are all 0, logits that are all equal, and logits that rank the wrong
+        way, `PolicyError` for logits that are not finite and no rows.
         """
         require_usable(logits, outcome)
         logits = logits.astype(np.float64)
@@ -56,7 +56,7 @@ class PlattConfig(FrozenModel):
             return PlattCalibrator(slope=1.0, offset=_offset_for_mean(logits, ceiling))
         slope, offset = _minimum(logits, np.where(outcome == 1, ceiling, 1 / (zeros + 2)))
         if slope <= 0:
-            raise PolicyError(
+            raise CalibrationError(
                 f"{zeros} of {len(outcome)} outcomes are 0 and the fitted slope is {slope:.3g}: {ANTI_INFORMATIVE}"
             )
         return PlattCalibrator(slope=slope, offset=offset)

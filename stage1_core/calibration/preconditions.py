@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stage1_core.errors import PolicyError
+from stage1_core.errors import CalibrationError, PolicyError
 from stage1_core.predictions import Boolean, Float, Integer
 
 ANTI_INFORMATIVE = (
@@ -14,7 +14,10 @@ ANTI_INFORMATIVE = (
 
 
 def require_usable(logits: Float, outcome: Integer | Boolean) -> None:
-    """Raise `PolicyError` unless ``(n,)`` finite logits, not all equal, come with ``(n,)`` outcomes, not all 0."""
+    """Raise `PolicyError` unless ``(n,)`` finite logits come with ``(n,)`` outcomes of 0 or 1 and there are rows.
+
+    Raises `CalibrationError` where these say nothing: outcomes that are all 0, or logits that are all equal.
+    """
     if logits.shape != outcome.shape or logits.ndim != 1:
         raise PolicyError(f"logits of shape {logits.shape} for outcomes of shape {outcome.shape}; give (n,) of both")
     if len(logits) == 0:
@@ -24,8 +27,8 @@ def require_usable(logits: Float, outcome: Integer | Boolean) -> None:
     if not np.isin(outcome, (0, 1)).all():
         raise PolicyError(f"outcomes must be 0 or 1, found {sorted(set(outcome.tolist()))[:5]}")
     if not outcome.any():
-        raise PolicyError(f"the outcome is 0 in all {len(outcome)} rows; check the model and its labels")
+        raise CalibrationError(f"the outcome is 0 in all {len(outcome)} rows; check the model and its labels")
     if logits.min() == logits.max():
-        raise PolicyError(
+        raise CalibrationError(
             f"all {len(logits)} logits are {logits[0]:g}, so they rank nothing; train a gate, or use the softmax policy"
         )

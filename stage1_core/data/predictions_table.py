@@ -27,6 +27,9 @@ SUFFIXES = (".npz", ".csv", ".parquet")
 ONE_SOURCE = "all"
 """Source of rows that name none."""
 
+LARGEST = 1e100
+"""Size of a number from which no model's logit is; differences and squares of smaller ones are finite."""
+
 _NAMES: Mapping[str, str] = MappingProxyType(
     {
         "label": "label",
@@ -78,13 +81,14 @@ class _Table:
         return len(self.columns["label"])
 
     def numbers(self, name: str) -> Float:
-        """``(n,)`` finite float64. Raises `DataError` with the first value that is none."""
+        """``(n,)`` float64, none larger than `LARGEST`. Raises `DataError` with the first value that is none."""
         column = self.columns[name]
         try:
             values = column.astype(np.float64)  # of text too, to the last digit; pandas' parser may lose it
         except ValueError:
             values = pd.to_numeric(pd.Series(column), errors="coerce").to_numpy(dtype=np.float64)
         self.refuse(name, ~np.isfinite(values), "must be a finite number; correct it or leave the row out")
+        self.refuse(name, np.abs(values) > LARGEST, f"must lie within ±{LARGEST:g}; correct it or leave the row out")
         return values
 
     def text(self, name: str) -> Text:

@@ -51,13 +51,7 @@ def _stage_quality(rows: Predictions, answers: Decisions, confidence: float) -> 
     """A stage's answers are its exits: what it does not answer goes on."""
 
     def count(risk: ConditionalRisk) -> CountedRisk:
-        found = risk(answers, rows.labels)
-        return CountedRisk(
-            events=found.events,
-            trials=found.trials,
-            lower_bound=found.lower_bound(confidence),
-            upper_bound=found.upper_bound(confidence),
-        )
+        return risk(answers, rows.labels).counted(confidence)
 
     return StageQuality(
         answered=count(coverage),

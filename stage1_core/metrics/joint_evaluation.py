@@ -11,7 +11,7 @@ from stage1_core.metrics.resampling_weights import Counts, sums_over_units
 from stage1_core.metrics.statistics import Statistic, WeightedSums
 from stage1_core.predictions import Float, Integer
 
-Evaluation = Callable[[Counts], dict[str, Float]]
+Evaluator = Callable[[Counts], dict[str, Float]]
 """``(b, clusters)`` weights to the ``(b,)`` values of each statistic."""
 
 
@@ -21,7 +21,7 @@ def reading_order(statistics: Mapping[str, Statistic], rows: int) -> Integer:
     return next(rankings, np.arange(rows))
 
 
-def evaluation_of(statistics: Mapping[str, Statistic], of_row: Integer, clusters: int) -> Evaluation:
+def evaluation_of(statistics: Mapping[str, Statistic], of_row: Integer, clusters: int) -> Evaluator:
     """One evaluation of all ``statistics`` on rows that belong to clusters ``(n,)`` ``of_row``."""
     sums: dict[str, WeightedSums] = {}
     rankings: list[tuple[Ranking, dict[str, RankedStatistic]]] = []
@@ -38,7 +38,7 @@ def evaluation_of(statistics: Mapping[str, Statistic], of_row: Integer, clusters
                 rankings.append((statistic.ranking, {name: statistic}))
         else:
             others[name] = statistic
-    parts = [_of_sums(sums, of_row, clusters)] if sums else []
+    parts = [_of_sums(sums, of_row)] if sums else []
     parts += [_of_ranking(ranking, together, of_row, clusters) for ranking, together in rankings]
     parts += [_of_others(others, of_row)] if others else []
 
@@ -49,14 +49,14 @@ def evaluation_of(statistics: Mapping[str, Statistic], of_row: Integer, clusters
     return evaluate
 
 
-def _of_sums(statistics: dict[str, WeightedSums], of_row: Integer, clusters: int) -> Evaluation:
+def _of_sums(statistics: dict[str, WeightedSums], of_row: Integer) -> Evaluator:
     """One matrix product for all different columns, each added up over the rows of a cluster beforehand."""
     numbers: dict[bytes, int] = {}
     places = {
         name: [numbers.setdefault(column.tobytes(), len(numbers)) for column in statistic.columns.T]
         for name, statistic in statistics.items()
     }
-    columns = [np.bincount(of_row, weights=np.frombuffer(column), minlength=clusters) for column in numbers]
+    columns = [np.bincount(of_row, weights=np.frombuffer(column)) for column in numbers]
     of_cluster: Float = np.stack(columns, axis=1)
 
     def evaluate(weights: Counts) -> dict[str, Float]:
@@ -66,7 +66,7 @@ def _of_sums(statistics: dict[str, WeightedSums], of_row: Integer, clusters: int
     return evaluate
 
 
-def _of_ranking(ranking: Ranking, statistics: dict[str, RankedStatistic], of_row: Integer, clusters: int) -> Evaluation:
+def _of_ranking(ranking: Ranking, statistics: dict[str, RankedStatistic], of_row: Integer, clusters: int) -> Evaluator:
     """The weights are ranked once."""
     by_rank = of_row[ranking.order]
     in_order = np.array_equal(by_rank, np.arange(clusters))
@@ -78,7 +78,7 @@ def _of_ranking(ranking: Ranking, statistics: dict[str, RankedStatistic], of_row
     return evaluate
 
 
-def _of_others(statistics: dict[str, Statistic], of_row: Integer) -> Evaluation:
+def _of_others(statistics: dict[str, Statistic], of_row: Integer) -> Evaluator:
     """Statistics of which nothing is known get weights of rows."""
 
     def evaluate(weights: Counts) -> dict[str, Float]:

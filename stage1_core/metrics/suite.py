@@ -144,7 +144,7 @@ class Reading(NamedTuple):
 def read(rows: Predictions) -> Reading:
     """Class, correctness and confidence of every row."""
     margin, predicted = rows.scores.margin_logits, rows.scores.likelier_class
-    return Reading(margin, expit(margin), predicted, predicted == rows.labels, expit(np.abs(margin)))
+    return Reading(margin, expit(margin), predicted, predicted == rows.labels, rows.scores.confidence)
 
 
 def model_quality(rows: Predictions) -> ModelQuality:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -28,6 +28,9 @@ class HeadConfig(FrozenModel):
     """Probability that a hidden unit is dropped while fitting."""
     gated: bool = False
     """Adds a gate Linear(hidden, 1), "the class decision is right", and auxiliary class logits Linear(hidden, 2)."""
+    gate_reads: Literal["hidden", "hidden_and_margin"] = "hidden"
+    """What a gate reads. A linear gate cannot form the confidence, |l₁ - l₀|, from the hidden layer; with the margin it
+    begins with the softmax rule's ranking, times a learned factor, and learns what that misses."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,8 +61,11 @@ class Head(nn.Module):
     """Features ``(n, in_features)`` float32 to `HeadOutput`.
 
     Initialised as PyTorch initialises linear layers, uniform in ±1/sqrt(fan in), but from ``generator`` alone: the
-    global generator is neither read nor moved. The gate begins with weights of 0 and a bias of `INITIAL_GATE_LOGIT`.
+    global generator is neither read nor moved. The gate begins with weights of 0, a bias of `INITIAL_GATE_LOGIT` and,
+    where it reads the margin, a factor of 1; its gradient does not reach the classes through the margin.
     """
+
+    margin_factor: nn.Parameter | None
 
     def __init__(self, in_features: int, config: HeadConfig, *, generator: torch.Generator) -> None:
         super().__init__()
@@ -68,6 +74,8 @@ class Head(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.classes = _linear(config.hidden, CLASSES, generator)
         self.gate = _gate(config.hidden) if config.gated else None
+        reads_margin = config.gated and config.gate_reads == "hidden_and_margin"
+        self.register_parameter("margin_factor", nn.Parameter(torch.ones(())) if reads_margin else None)
         self.auxiliary = _linear(config.hidden, CLASSES, generator) if config.gated else None
 
     @property
@@ -83,9 +91,12 @@ class Head(nn.Module):
                 "use features of the backbone it was made for"
             )
         shared = self.dropout(torch.relu(self.trunk(features)))
+        classes = self.classes(shared)
         gate = None if self.gate is None else self.gate(shared).squeeze(1)
+        if gate is not None and self.margin_factor is not None:
+            gate = gate + self.margin_factor * (classes[:, 1] - classes[:, 0]).abs().detach()
         auxiliary = None if self.auxiliary is None else self.auxiliary(shared)
-        return HeadOutput(self.classes(shared), gate, auxiliary)
+        return HeadOutput(classes, gate, auxiliary)
 
 
 def build_head(in_features: int, config: HeadConfig, *, seed: int) -> Head:

@@ -19,6 +19,7 @@ def certificate_checks(
     """
     rows = constraint.countable(certify_on)
     exited = policy.decide(rows.scores).exited
+    tested = {"fnr_on_exited": final.exits.fnr_on_exited, "exit_error": final.exits.exit_error}[constraint.risk]
     return (
         risk_check(f"certified {constraint.risk}", policy, rows, constraint, no_exit_reason=policy.no_exit_reason),
         ValueCheck(
@@ -30,7 +31,7 @@ def certificate_checks(
         ),
         ValueCheck(
             name="val_test does not contradict the certificate (lower bound)",
-            value=final.exits.fnr_on_exited.lower_bound,
+            value=tested.lower_bound,
             bound=constraint.max_risk,
             direction=Direction.AT_MOST,
         ),

@@ -45,7 +45,7 @@ class GateConfig(FrozenModel):
 
     previous: SelectiveEvaluationConfig
     """The release that the gate must beat: its data, features and promise are used again."""
-    head: HeadConfig = HeadConfig(gated=True)
+    head: HeadConfig = HeadConfig(gated=True, gate_reads="hidden_and_margin")
     """Shape of the gated head."""
     training: TrainingConfig = gate_training()
     """How classes, gate and auxiliary output are trained together."""
@@ -95,11 +95,10 @@ def training_report(quality: GateQuality, log: Sequence[Mapping[str, float | Non
         f"{_shown(quality.auroc)} ({quality.failures} of {quality.rows} rows called wrong)"
     )
     checks = (
-        ValueCheck(
-            name="the NLL on the selection rows fell (last epoch minus first)",
-            value=losses[-1] - losses[0] if len(losses) > 1 else None,
-            bound=0.0,
-            direction=Direction.AT_MOST,
+        FactCheck(
+            name="the NLL on the selection rows fell",
+            holds=losses[-1] < losses[0] if len(losses) > 1 else None,
+            evidence=" to ".join(f"{loss:.4g}" for loss in (losses[0], losses[-1])) if losses else "no epoch",
         ),
         FactCheck(
             name="the gate did not collapse",
@@ -152,7 +151,7 @@ def gate_report(
     """The acceptance report of phase 3, for a gate that was found better."""
     rows = config.constraint.countable(certify_on)
     error = exit_error(policy.decide(rows.scores), rows.labels)
-    calibration = policy.metrics.ece if isinstance(policy, GatePolicy) else None
+    measured = policy.metrics if isinstance(policy, GatePolicy) else None
     checks: tuple[AcceptanceCheck, ...] = (
         *certificate_checks(config.constraint, policy, certify_on, final, min_coverage=config.acceptance.min_coverage),
         ValueCheck(
@@ -164,9 +163,10 @@ def gate_report(
         ),
         ValueCheck(
             name="calibration error of the gate on the certifying rows",
-            value=calibration,
+            value=None if measured is None else measured.ece,
             bound=config.acceptance.max_gate_ece,
             direction=Direction.AT_MOST,
+            trials=None if measured is None else measured.rows,
         ),
         *adoption.checks,
         *rehearsal,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 from pydantic import Field
 
-from stage1_core.acceptance import CountedRisk, RiskCheck
+from stage1_core.acceptance import RiskCheck
 from stage1_core.config import FrozenModel
 from stage1_core.digests import digest_of_bytes
 from stage1_core.errors import PolicyError
@@ -45,6 +45,16 @@ class SweepLevel(FrozenModel):
     certified: bool
     """False also for levels behind the first failure: they were looked at for the report, not tested."""
 
+    @property
+    def coverage(self) -> float:
+        """Share of the certifying rows that exits."""
+        return self.exited / self.rows
+
+    @property
+    def exit_accuracy(self) -> float | None:
+        """Share of the exited rows that is called right; None where none exits."""
+        return 1 - self.exit_errors / self.exited if self.exited else None
+
 
 class Certificate(FrozenModel):
     """Why a policy may be released: the count behind the promise and the search that found it."""
@@ -69,6 +79,7 @@ class Certificate(FrozenModel):
 class Shortfall(FrozenModel):
     """Why nothing was certified, and what would change that. It speaks of the level that the sequence started with."""
 
+    kind: Literal["shortfall"] = "shortfall"
     events: int
     trials: int
     more_trials: int
@@ -81,6 +92,18 @@ class Shortfall(FrozenModel):
         if self.more_trials == 0:
             return f"{seen}; that is few enough, but a guard was not met"
         return f"{seen}; {self.more_trials} more such rows without a further break are needed"
+
+
+class NotSearched(FrozenModel):
+    """Why no search was made: there is no exit rule to search with."""
+
+    kind: Literal["not_searched"] = "not_searched"
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """One sentence for people."""
+        return f"no exit: {self.reason}; nothing was tested on the certifying rows"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +144,7 @@ def fixed_sequence(
         decisions = policy.decide(certify_on.scores)
         demands = constraint.demands(decisions, certify_on.labels)
         found = demands[0].risk
-        p_value = max(demand.p_value for demand in demands)
+        p_value = max(demand.p_value for demand in demands)  # valid for the union of their nulls
         alive = alive and p_value <= constraint.delta
         exited = coverage(decisions, certify_on.labels)
         levels.append(
@@ -143,10 +166,7 @@ def fixed_sequence(
     level = levels[best]
     certificate = Certificate(
         constraint=constraint,
-        events=level.events,
-        trials=level.trials,
-        p_value=level.p_value,
-        upper_bound=RiskEstimate(level.events, level.trials).upper_bound(constraint.confidence),
+        **_proof(level, constraint),
         purpose=certify_on.purpose,
         rows_digest=ids_digest(certify_on),
         order_rows_digest=order_rows_digest,
@@ -170,15 +190,17 @@ def certificate_at(level: SweepLevel, certificate: Certificate) -> Certificate:
 
     The confidence covers all certified levels at once, so each may be chosen, on whatever rows (Learn then Test).
     """
-    constraint = certificate.constraint
-    return certificate.model_copy(
-        update={
-            "events": level.events,
-            "trials": level.trials,
-            "p_value": level.p_value,
-            "upper_bound": RiskEstimate(level.events, level.trials).upper_bound(constraint.confidence),
-        }
-    )
+    return certificate.model_copy(update=_proof(level, certificate.constraint))
+
+
+def _proof(level: SweepLevel, constraint: RiskConstraint) -> dict[str, Any]:
+    """The fields of a certificate that belong to one level."""
+    return {
+        "events": level.events,
+        "trials": level.trials,
+        "p_value": level.p_value,
+        "upper_bound": RiskEstimate(level.events, level.trials).upper_bound(constraint.confidence),
+    }
 
 
 def _shortfall(start: SweepLevel, constraint: RiskConstraint) -> Shortfall:
@@ -205,18 +227,8 @@ def risk_check(
         name=name,
         max_risk=constraint.max_risk,
         confidence=constraint.confidence,
-        risk=counted(found, constraint.confidence),
-        negative_control=counted(control, constraint.confidence),
+        risk=found.counted(constraint.confidence),
+        negative_control=control.counted(constraint.confidence),
         trials_needed=trials_needed(found.events, constraint.max_risk, constraint.confidence),
         no_exit_reason=no_exit_reason,
-    )
-
-
-def counted(estimate: RiskEstimate, confidence: float) -> CountedRisk:
-    """The estimate with its exact one-sided bounds."""
-    return CountedRisk(
-        events=estimate.events,
-        trials=estimate.trials,
-        lower_bound=estimate.lower_bound(confidence),
-        upper_bound=estimate.upper_bound(confidence),
     )

@@ -11,13 +11,16 @@ from pydantic import Field
 from stage1_core.config import FrozenModel
 from stage1_core.errors import PolicyError
 from stage1_core.metrics.bootstrap import BootstrapConfig, Interval, bootstrap
-from stage1_core.metrics.risk import ConditionalRisk, coverage, exit_error, fpr_on_exited
-from stage1_core.metrics.statistics import Statistic, augrc_of, mean_of, ratio_of
+from stage1_core.metrics.resampling import exit_statistics, model_statistics
+from stage1_core.metrics.risk import fpr_on_exited
+from stage1_core.metrics.statistics import Statistic, difference_of
 from stage1_core.metrics.suite import ExitQuality, ModelQuality, exit_quality, model_quality
 from stage1_core.policy import AnyPolicy, GatePolicy, NoExit
-from stage1_core.policy.softmax import confidence
-from stage1_core.predictions import Boolean, Decisions, Float, Predictions
+from stage1_core.predictions import Decisions, Predictions
 from stage1_core.splits import Purpose
+
+COMPARED = ("coverage", "fpr_on_exited", "exit_error", "accuracy", "augrc")
+"""Numbers whose differences are looked at."""
 
 
 class ComparisonConfig(FrozenModel):
@@ -53,10 +56,12 @@ class PolicyComparison(FrozenModel):
     """Drawn whole by the bootstrap."""
     level: Annotated[float, Field(gt=0, lt=1)]
     """Two-sided, of the intervals."""
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
+    """Of the one-sided exact bounds on each side's own counts."""
     incumbent: ComparedPolicy
     challenger: ComparedPolicy
     differences: dict[str, Interval]
-    """Challenger minus incumbent, paired: coverage, fpr_on_exited, exit_error, accuracy, augrc. Fractions."""
+    """Challenger minus incumbent, paired, of each of `COMPARED`. Fractions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +110,7 @@ def compare(
 ) -> PolicyComparison:
     """Both sides counted, with paired, clustered bootstrap intervals of their differences.
 
-    ``exact_confidence`` is that of the one-sided exact bounds on each side's own counts. Raises `PolicyError` where the
+    ``exact_confidence`` becomes `PolicyComparison.confidence`. Raises `PolicyError` where the
     sides do not hold the same rows in the same order, `SplitUseError` where they are not SELECT_MODEL rows: VAL_TEST is
     no place to choose.
     """
@@ -126,6 +131,7 @@ def compare(
         rows=len(old),
         groups=len(np.unique(old.groups)),
         level=config.bootstrap.level,
+        confidence=exact_confidence,
         incumbent=_seen(incumbent, exact_confidence),
         challenger=_seen(challenger, exact_confidence),
         differences=dict(made.intervals),
@@ -144,28 +150,8 @@ def _seen(side: Side, exact_confidence: float) -> ComparedPolicy:
 
 def _differences(incumbent: Side, challenger: Side) -> dict[str, Statistic]:
     old, new = _statistics(incumbent), _statistics(challenger)
-    return {name: _difference(old[name], new[name]) for name in old}
-
-
-def _difference(old: Statistic, new: Statistic) -> Statistic:
-    def difference(weights: Float) -> Float:
-        return new(weights) - old(weights)
-
-    return difference
+    return {name: difference_of(new[name], old[name]) for name in COMPARED}
 
 
 def _statistics(side: Side) -> dict[str, Statistic]:
-    rows, decisions = side.rows, side.decisions
-    correct: Boolean = (rows.scores.margin_logits >= 0) == (rows.labels == 1)
-
-    def share(risk: ConditionalRisk) -> Statistic:
-        condition = risk.condition(decisions, rows.labels)
-        return ratio_of(condition & risk.occurrence(decisions, rows.labels), condition)
-
-    return {
-        "coverage": share(coverage),
-        "fpr_on_exited": share(fpr_on_exited),
-        "exit_error": share(exit_error),
-        "accuracy": mean_of(correct.astype(np.float64)),
-        "augrc": augrc_of(confidence(rows.scores), ~correct),
-    }
+    return model_statistics(side.rows) | exit_statistics(side.rows, side.decisions)

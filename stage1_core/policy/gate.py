@@ -9,9 +9,10 @@ from pydantic import Field, model_validator
 
 from stage1_core.calibration import AnyCalibrator, AnyCalibratorConfig, PlattConfig
 from stage1_core.config import FrozenModel
-from stage1_core.errors import PolicyError
+from stage1_core.errors import CalibrationError, PolicyError
 from stage1_core.metrics.calibration_error import ece
 from stage1_core.metrics.proper_scores import brier
+from stage1_core.policy.certify import NotSearched
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.no_exit import NoExit
 from stage1_core.policy.search import CertifiedRecord, quantile_levels, require_apart, search
@@ -111,9 +112,10 @@ class GatePolicyConfig(FrozenModel):
     ) -> GatePolicy | NoExit:
         """The laxest certified threshold, or `NoExit` with what is missing. Counts the rows that the constraint says.
 
-        The calibrator is fitted on all of ``calibrate_on``, whose rows decide nothing else. Raises `SplitUseError` for
-        rows of another purpose and `PolicyError` where two sets share an id, the scores lack the outputs that the
-        policy reads, there is nothing to order on, or the gate cannot be calibrated.
+        The calibrator is fitted on all of ``calibrate_on``, whose rows decide nothing else. A gate that says nothing
+        there, or ranks wrong rows above right ones, is no rule to search with: `NoExit`, and the certifying rows are
+        not looked at. Raises `SplitUseError` for rows of another purpose and `PolicyError` where two sets share an id,
+        the scores lack the outputs that the policy reads, or there is nothing to calibrate or to order on.
         """
         order_on.require(Purpose.SELECT_MODEL)
         certify_on.require(Purpose.CERTIFY_POLICY)
@@ -122,7 +124,11 @@ class GatePolicyConfig(FrozenModel):
         if self.rest == "stage_b":
             for rows in (calibrate_on, order_on, certify_on):
                 stage_b_label(rows.scores)
-        calibrator = self.calibrator.fit(gate_logits(calibrate_on.scores), _right(calibrate_on))
+        try:
+            calibrator = self.calibrator.fit(gate_logits(calibrate_on.scores), _right(calibrate_on))
+        except CalibrationError as problem:
+            reason = f"the gate cannot be calibrated on {len(calibrate_on)} {calibrate_on.purpose} rows: {problem}"
+            return NoExit(constraint=constraint, sweep_results=(), shortfall=NotSearched(reason=reason))
         found = search(
             lambda order: quantile_levels(calibrator.probability(gate_logits(order.scores)), self.grid_size),
             lambda level: GateExit(gate_threshold=level, calibrator_params=calibrator),

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from stage1_core.config import FrozenModel
-from stage1_core.policy.certify import Shortfall, SweepLevel
+from stage1_core.policy.certify import NotSearched, Shortfall, SweepLevel
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Decisions, Scores
 
 
 class NoExit(FrozenModel):
-    """What a search returns when it can certify nothing: safe, useless, and clear about what is missing."""
+    """What a fit returns when it can certify nothing: safe, useless, and clear about what is missing."""
 
     kind: Literal["no_exit"] = "no_exit"
     constraint: RiskConstraint
     sweep_results: tuple[SweepLevel, ...]
-    shortfall: Shortfall
+    """Empty where no search was made."""
+    shortfall: Annotated[Shortfall | NotSearched, Field(discriminator="kind")]
 
     can_exit: ClassVar[bool] = False
     threshold: ClassVar[None] = None

@@ -11,7 +11,7 @@ from pydantic import Field
 from stage1_core import __version__
 from stage1_core.config import FrozenModel
 from stage1_core.errors import PolicyError
-from stage1_core.metrics.risk import fnr_on_exited
+from stage1_core.metrics.risk import RiskEstimate, fnr_on_exited
 from stage1_core.policy.certify import (
     Certificate,
     Decides,
@@ -57,11 +57,11 @@ class CertifiedRecord(FrozenModel):
     def record_at(self, level_threshold: float) -> dict[str, Any]:
         """The fields of this record at another certified level. Raises `PolicyError` for a level that is not."""
         level = certified_level(self.sweep_results, level_threshold)
-        counts_misses = self.constraint.risk == fnr_on_exited.name and level.trials > 0
+        counts_misses = self.constraint.risk == fnr_on_exited.name
         return {
-            "fnr_on_exits": level.events / level.trials if counts_misses else None,
-            "coverage": level.exited / level.rows,
-            "exit_accuracy": 1 - level.exit_errors / level.exited if level.exited else None,
+            "fnr_on_exits": RiskEstimate(level.events, level.trials).rate if counts_misses else None,
+            "coverage": level.coverage,
+            "exit_accuracy": level.exit_accuracy,
             "certificate": certificate_at(level, self.certificate),
         }
 
@@ -92,7 +92,7 @@ def search(
     candidates = [(float(level), rule_at(float(level))) for level in levels(order)]
     ordered = [rule.decide(order.scores) for _, rule in candidates]
     tested = candidates[likeliest_start(ordered, order, rows.labels, constraint) :]
-    result = fixed_sequence(tested, rows, constraint, order_rows_digest=ids_digest(order_on))
+    result = fixed_sequence(tested, rows, constraint, order_rows_digest=ids_digest(order))
     if result.certificate is None or result.best is None:
         assert result.shortfall is not None
         return NoExit(constraint=constraint, sweep_results=result.levels, shortfall=result.shortfall)
@@ -100,8 +100,8 @@ def search(
     threshold, rule = tested[result.best]
     record = CertifiedRecord(
         fnr_on_exits=fnr_on_exited(rule.decide(rows.scores), rows.labels).rate,
-        coverage=level.exited / level.rows,
-        exit_accuracy=1 - level.exit_errors / level.exited if level.exited else None,
+        coverage=level.coverage,
+        exit_accuracy=level.exit_accuracy,
         sweep_results=result.levels,
         certificate=result.certificate,
     )

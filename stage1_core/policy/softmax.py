@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.special import expit
 
 from stage1_core.config import FrozenModel
 from stage1_core.policy.constraint import RiskConstraint
@@ -20,8 +19,7 @@ Threshold = Annotated[float, Field(ge=0.5, le=1)]
 
 def confidence(scores: Scores) -> Float:
     """``(n,)`` probability of the likelier class, in [0.5, 1]."""
-    likelier: Float = expit(np.abs(scores.margin_logits))
-    return likelier
+    return scores.confidence
 
 
 class ThresholdExit(FrozenModel):
@@ -31,7 +29,7 @@ class ThresholdExit(FrozenModel):
 
     def decide(self, scores: Scores) -> Decisions:
         """Exit the likelier class where its probability is at least the threshold. A tie of the classes is a 1."""
-        exits: Boolean = confidence(scores) >= self.exit_threshold
+        exits: Boolean = scores.confidence >= self.exit_threshold
         return Decisions.of(exits, scores.likelier_class)
 
 
@@ -93,7 +91,7 @@ class QuantileGrid(FrozenModel):
 
     def levels(self, order_on: Predictions) -> Float:
         """``(<= size,)`` thresholds, strict to lax, ending where everything exits."""
-        return quantile_levels(confidence(order_on.scores), self.size)
+        return quantile_levels(order_on.scores.confidence, self.size)
 
 
 class SoftmaxPolicyConfig(FrozenModel):

@@ -7,10 +7,11 @@ from types import MappingProxyType
 
 from stage1_core.acceptance import AcceptanceReport, Verdict
 from stage1_core.policy.comparison import ComparedPolicy, PolicyComparison
+from stage1_core.report.checks import acceptance_section
 from stage1_core.report.figures.comparison import BETTER, comparison_figure, coverage_gain
 from stage1_core.report.markup import Html, element, facts, section, table
 from stage1_core.report.page import gallery, page
-from stage1_core.report.verdict import acceptance_section, banner
+from stage1_core.report.verdict import banner
 from stage1_core.report.wording import FRACTIONS, NUMBER_NAMES, RISK_NAMES, four_decimals, percent, points, seen, signed
 
 NAMES = {**RISK_NAMES, **NUMBER_NAMES}
@@ -29,6 +30,8 @@ def comparison_report(title: str, comparison: PolicyComparison, acceptance: Acce
     outcome = OUTCOMES[verdict]
     new, old = comparison.challenger.name, comparison.incumbent.name
     stands = f" and replaces {old}." if verdict is Verdict.PASS else f"; {old} goes on standing as released."
+    if comparison.challenger.no_exit_reason is not None:
+        stands = f": it lets nothing exit{stands}"
     figures = {"comparison": comparison_figure(comparison)}
     return page(
         f"{new} {outcome}: {title}",
@@ -38,7 +41,7 @@ def comparison_report(title: str, comparison: PolicyComparison, acceptance: Acce
             question=f"Is the {new} better than {old}?",
             word=outcome.upper(),
             answer=f"The {new} is {outcome}{stands}",
-            about=f"{coverage_gain(comparison)}. {_where(comparison)}",
+            about=" ".join([*_no_exits(comparison), f"{coverage_gain(comparison)}.", _where(comparison)]),
         ),
         element("div", acceptance_section(acceptance), _limits(comparison), class_="pair"),
         section("Both policies", *_tables(comparison)),
@@ -51,10 +54,19 @@ def comparison_section(comparison: PolicyComparison, acceptance: AcceptanceRepor
     """The comparison inside a release report, whose acceptance holds the adoption's checks."""
     new, old = comparison.challenger.name, comparison.incumbent.name
     outcome = OUTCOMES[acceptance.verdict]
-    found = element(
-        "p", element("strong", f"The {new} is {outcome}"), f" in place of {old}. {coverage_gain(comparison)}."
-    )
+    told = " ".join([f"in place of {old}.", *_no_exits(comparison), f"{coverage_gain(comparison)}."])
+    found = element("p", element("strong", f"The {new} is {outcome}"), f" {told}")
     return section("Comparison", found, element("p", _where(comparison), class_="muted"), *_tables(comparison))
+
+
+def _no_exits(comparison: PolicyComparison) -> list[str]:
+    """A sentence for each side that sends every picture on."""
+    sides = (comparison.incumbent, comparison.challenger)
+    return [
+        f"No level of the {side.name} could be certified, so every picture goes on."
+        for side in sides
+        if side.no_exit_reason is not None
+    ]
 
 
 def _where(comparison: PolicyComparison) -> str:
@@ -79,11 +91,12 @@ def _limits(comparison: PolicyComparison) -> Html:
 
 def _tables(comparison: PolicyComparison) -> tuple[Html, ...]:
     sides = (comparison.incumbent, comparison.challenger)
-    rules = facts("When a picture exits", {side.name: side.rule for side in sides})
+    rules = facts("When a picture exits", {side.name: _rule(side) for side in sides})
     seen_rows = [[RISK_NAMES[name], *(_counted(side, name) for side in sides)] for name in BETTER]
     seen_rows += [[NUMBER_NAMES[name], *(_number(side, name) for side in sides)] for name in ("accuracy", "augrc")]
     values = table(
-        "All rows, with exact upper bounds: rows of a group are not independent, so they describe",
+        f"All rows, with exact upper bounds (one-sided, {percent(comparison.confidence)}): rows of a group are not "
+        "independent, so they describe",
         ["quantity", *(side.name for side in sides)],
         seen_rows,
         class_="numbers",
@@ -105,8 +118,16 @@ def _tables(comparison: PolicyComparison) -> tuple[Html, ...]:
     return rules, values, differences
 
 
+def _rule(side: ComparedPolicy) -> str:
+    if side.no_exit_reason is None:
+        return side.rule
+    return f"never, nothing is certified ({side.no_exit_reason.removeprefix('no exit: ')})"
+
+
 def _counted(side: ComparedPolicy, name: str) -> str:
     risk = getattr(side.exits, name)
+    if not risk.trials and side.no_exit_reason is not None:
+        return "undefined (nothing exits)"
     shown = seen(risk.events, risk.trials)
     return f"{shown}, ≤ {percent(risk.upper_bound)}" if risk.trials and name != "coverage" else shown
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from stage1_core.report.certificate import certificate_section
 from stage1_core.report.comparison import comparison_section
 from stage1_core.report.contents import ReportContents
-from stage1_core.report.markup import Html, anchor, element, facts, plain_data, section
+from stage1_core.report.markup import Html, anchor, element, facts, section
 from stage1_core.report.numbers import evaluation_section
 from stage1_core.report.page import Pictures, gallery, page
+from stage1_core.report.plain_data import plain_data
 from stage1_core.report.verdict import first_screen
 
 

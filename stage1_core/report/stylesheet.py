@@ -56,7 +56,14 @@ tbody th { font-weight: 550; overflow-wrap: anywhere; min-width: 5.5em; }
 .numbers tbody th { overflow-wrap: break-word; min-width: 7.5em; }
 .numbers td, .numbers thead th:not(:first-child) { text-align: right; white-space: nowrap; }
 .checks thead th:first-child { width: 36%; } .checks td:last-child { min-width: 9em; }
-.data td { overflow-wrap: anywhere; }
+details.folded { border-top: 1px solid var(--line); font-size: 14px; } .scroll + details.folded { margin-top: -14px; }
+.folded summary { display: flex; gap: 12px; align-items: baseline; padding: 8px 0; }
+.folded summary::before { content: "▸"; color: var(--muted); } .folded[open] summary::before { content: "▾"; }
+.folded summary::-webkit-details-marker { display: none; }
+.folded strong { flex: 1; font-weight: 550; } .folded caption { display: none; }
+.data table { font-size: 13px; } .data thead th { white-space: normal; }
+.data td, .data tbody th { overflow-wrap: break-word; } .data code { white-space: nowrap; font-size: 11.5px; }
+.data th, .data td { padding-right: 10px; padding-left: 0; min-width: 0; }
 table.facts { width: auto; min-width: 50%; } .facts th { width: 17em; color: var(--muted); font-weight: 500; }
 .facts td { overflow-wrap: anywhere; }
 .chip {
@@ -84,9 +91,11 @@ summary { cursor: pointer; }
   .checks tr + tr { border-top: 1px solid var(--line); }
   .checks th, .checks td { border: 0; padding: 0; } .checks td:nth-child(n + 3) { grid-column: 1 / -1; }
   .checks td:last-child { color: var(--muted); } .checks td:last-child::before { content: "demanded: "; }
-  .columns figure { border: 0; padding: 0; } figure img { padding: 0; }
+  .columns figure { border: 0; padding: 0; overflow-x: auto; } figure img { padding: 0; min-width: 600px; }
+  figcaption { position: sticky; left: 0; }
   .facts th, .facts td { display: block; width: auto; padding: 4px 0 0; border: 0; } .facts td { padding-bottom: 6px; }
-  .facts tr { display: block; border-bottom: 1px solid var(--line); } .facts { display: block; }
+  .facts tr { display: block; border-bottom: 1px solid var(--line); }
+  .facts, .facts tbody, .facts caption { display: block; }
 }
 @media print {
   :root { --page: #ffffff; --card: #ffffff; --ink: #000000; --muted: #444444; --line: #bbbbbb; --stripe: #f3f3f3;
@@ -97,6 +106,7 @@ summary { cursor: pointer; }
   figure, tr, .verdict, .warning, li { break-inside: avoid; } h2, caption { break-after: avoid; }
   .numbers table, code { font-size: 8pt; } .numbers th, .numbers td { padding: 3pt 4pt; }
   .numbers thead th, thead th { white-space: normal; }
+  details.folded::details-content { content-visibility: visible; block-size: auto; }
   .verdict, .chip { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

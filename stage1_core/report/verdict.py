@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from stage1_core.acceptance import AcceptanceReport, Verdict
+from stage1_core.acceptance import Verdict
+from stage1_core.report.checks import MARKS, acceptance_section
 from stage1_core.report.contents import ReportContents
-from stage1_core.report.markup import Html, element, join, section, table
+from stage1_core.report.markup import Html, element, join, section
 from stage1_core.report.wording import ANSWERS, RISK_SENTENCES, percent, promise
 
-MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✕", Verdict.INSUFFICIENT_EVIDENCE: "?"}
 LONGEST_WORD = 12
 """Characters of a verdict that fit in the largest type."""
 
@@ -40,23 +40,6 @@ def banner(verdict: Verdict, *, question: str, word: str, answer: str, about: st
     )
     answered = element("div", element("p", answer, class_="answer"), element("p", about))
     return element("div", asked, answered, class_=f"verdict {verdict.value}")
-
-
-def acceptance_section(acceptance: AcceptanceReport) -> Html:
-    """Every check with its evidence and its demand, those that did not pass first."""
-    if not acceptance.checks:
-        return section("Why", element("p", "No check was made, so nothing is proven."))
-    urgency = [Verdict.FAIL, Verdict.INSUFFICIENT_EVIDENCE, Verdict.PASS]
-    ranked = sorted(acceptance.table(), key=lambda row: urgency.index(Verdict(row["verdict"])))
-    rows = [[row["check"], chip(Verdict(row["verdict"])), row["evidence"], row["demand"]] for row in ranked]
-    headers = ["check", "verdict", "evidence", "demand"]
-    return section("Why", table(f"Acceptance of {acceptance.phase}", headers, rows, class_="checks"))
-
-
-def chip(verdict: Verdict) -> Html:
-    """A small coloured label; the word says it too."""
-    short = "INSUFFICIENT" if verdict is Verdict.INSUFFICIENT_EVIDENCE else verdict.value
-    return element("span", f"{MARKS[verdict]} {short}", class_=f"chip {verdict.value}", title=verdict.value)
 
 
 def synthetic_warning() -> Html:

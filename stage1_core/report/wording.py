@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -65,6 +66,20 @@ ANSWERS: Mapping[Verdict, str] = MappingProxyType(
     }
 )
 """The answer to "may this be released?"."""
+
+
+IDENTIFIERS: Mapping[str, str] = MappingProxyType(
+    {name: words for name, words in RISK_NAMES.items() if "_" in name}
+    | {"val_test": "VAL_TEST", "selective_evaluation": "selective evaluation"}
+)
+"""What stored texts call things, and what people do. Names of one plain word are left to mean what they say."""
+IDENTIFIER = re.compile(rf"\b({'|'.join(IDENTIFIERS)})\b")
+PERCENT_SIGN = re.compile(r"(?<=\d)%")
+
+
+def readable(stored: str) -> str:
+    """A stored text, such as the name of a check, with people's names for things and percent as everywhere here."""
+    return PERCENT_SIGN.sub("\u00a0%", IDENTIFIER.sub(lambda found: IDENTIFIERS[found[0]], stored))
 
 
 def percent(fraction: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,8 @@ from torch import nn
 
 from stage1_core.config import FrozenModel
 from stage1_core.data.assignment import GroupCounts, assigned
-from stage1_core.errors import CheckpointError, DataError
+from stage1_core.data.replacing import replaced_file
+from stage1_core.errors import CheckpointError, DataError, Stage1Error
 from stage1_core.model.classifier import predict_features
 from stage1_core.predictions import Boolean, Float, Integer, Text
 from stage1_core.training.config import TrainingConfig
@@ -121,7 +121,11 @@ def cross_fitting_folds(labels: Integer, groups: Text, folds: int, *, seed: int)
 def _kept(file: Path, identity: str) -> Boolean | None:
     if not file.exists():
         return None
-    answers = FoldAnswers.from_json_file(file)
+    try:
+        answers = FoldAnswers.from_json_file(file)
+    except Stage1Error as error:
+        log.warning("%s; the fold is fitted again", error)
+        return None
     if answers.identity != identity:
         raise CheckpointError(
             f"{file} belongs to another configuration ({answers.identity[:12]}, not {identity[:12]}); "
@@ -132,6 +136,5 @@ def _kept(file: Path, identity: str) -> Boolean | None:
 
 def _keep(file: Path, answers: FoldAnswers) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_text(answers.to_json(), encoding="utf-8")
-    draft.replace(file)
+    with replaced_file(file) as draft:
+        draft.write_text(answers.to_json(), encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 from scipy.special import expit
 
@@ -62,9 +61,7 @@ class EpochMetrics(FrozenModel):
 
 def epoch_metrics(scores: Scores, labels: Integer, exit_threshold: float) -> EpochMetrics:
     """Numbers of ``n > 0`` scores; a picture exits where p₁ >= ``exit_threshold`` or p₁ <= 1 - ``exit_threshold``."""
-    margin = scores.margin_logits
-    confidence = expit(np.abs(margin))
-    predicted = margin >= 0
+    confidence, predicted = scores.confidence, scores.likelier_class
     correct = predicted == labels
     gate = scores.gate_logits
     decisions = Decisions.of(confidence >= exit_threshold, predicted)
@@ -73,7 +70,7 @@ def epoch_metrics(scores: Scores, labels: Integer, exit_threshold: float) -> Epo
         accuracy=float(correct.mean()),
         ece=_defined(ece(confidence, correct)),
         nll=_defined(nll(scores.logits, labels)),
-        brier=_defined(brier(expit(margin), labels)),
+        brier=_defined(brier(expit(scores.margin_logits), labels)),
         augrc=_defined(augrc(confidence, ~correct)),
         exited=found["coverage"].events,
         rows=len(scores),

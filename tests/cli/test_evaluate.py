@@ -236,6 +236,25 @@ def test_a_configuration_that_is_missing_or_something_else(stage1, released, tmp
     assert "data.yaml" in only_line(stage1("evaluate", released, tmp_path / "data.yaml"))
 
 
+def test_the_data_of_a_higher_phase_are_those_of_the_lowest(stage1, released, data, tmp_path):
+    lowest = {"data": yaml.safe_load(data.read_text())}
+    path = tmp_path / "phase.yaml"
+    for content in ({"previous": {"previous": lowest}, "head": {}}, {"top": {"previous": {"previous": lowest}}}):
+        path.write_text(yaml.safe_dump(content))
+        assert read_data_config(path) == read_data_config(data)
+    path.write_text(yaml.safe_dump({"previous": None}))
+    assert "phase.yaml" in only_line(stage1("evaluate", released, path))
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]"])
+def test_a_manifest_that_says_nothing(stage1, released, data, tmp_path, content):
+    bundle = shutil.copytree(released, tmp_path / "bundle")
+    (bundle / "bundle.json").write_text(content)
+    outcomes = [stage1("evaluate", bundle, data) for _ in range(2)]
+    assert outcomes[0] == outcomes[1]
+    assert "bundle.json" in only_line(outcomes[0])
+
+
 def test_a_folder_of_pictures_is_no_configuration(stage1, released, pictures):
     assert str(pictures) in only_line(stage1("evaluate", released, pictures))
 

@@ -140,6 +140,10 @@ def test_a_name_in_brackets_is_shown_as_it_is(stage1, tmp_path):
     [
         ("rows.csv", "label,logit\n1,nan\n", "line 2: logit is 'nan'"),
         ("rows.csv", "", "no column label"),
+        ("rows.csv", "label,logit\n", "holds no row"),
+        ("rows.csv", "label,logit_0,logit_1\n1,-1e308,1e308\n", "logit_0 is '-1e308' and must lie within ±1e+100"),
+        ("rows.npz", "", "cannot be read as .npz"),
+        ("rows.parquet", "", "cannot be read as Parquet"),
         ("rows.npz", "label,logit\n1,2\n", "cannot be read as .npz"),
         ("rows.txt", "label,logit\n1,2\n", "predictions are read from .npz, .csv, .parquet"),
     ],
@@ -153,6 +157,23 @@ def test_a_wrong_file_is_one_line_that_says_why(stage1, tmp_path, name, content,
     assert said in line
 
 
+@pytest.mark.parametrize("name", ["folder.csv", "rows.csv/rows.csv", f"{'long' * 80}.csv"])
+def test_a_path_that_is_no_file_is_one_line(stage1, table, tmp_path, name):
+    (tmp_path / "folder.csv").mkdir()
+    outcomes = [stage1("metrics", tmp_path / name) for _ in range(2)]
+    assert outcomes[0] == outcomes[1]
+    assert (outcomes[0].code, outcomes[0].out) == (2, "")
+    (line,) = outcomes[0].err.strip().splitlines()
+    assert line.startswith("stage1: ")
+
+
+def test_rows_of_one_class_are_measured(stage1, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("label,probability\n1,0.9\n1,0.8\n1,0.3\n")
+    model = json.loads(stage1("metrics", path, "--json", *FAST).out)["model"]
+    assert (model["auroc"], model["positives"]) == (None, 3)
+
+
 def test_nothing_is_computed_for_an_output_that_cannot_be_written(stage1, table, tmp_path):
     code, _, err = stage1("metrics", table, "--output", tmp_path / "absent" / "out.json")
     assert code == 2
@@ -163,7 +184,15 @@ def test_nothing_is_computed_for_an_output_that_cannot_be_written(stage1, table,
 
 
 @pytest.mark.parametrize(
-    "options", [("--exit-threshold", "0.4"), ("--confidence", "1"), ("--resamples", "10"), ("--method", "jackknife")]
+    "options",
+    [
+        ("--exit-threshold", "0.4"),
+        ("--exit-threshold", "1e9"),
+        ("--exit-threshold", "nan"),
+        ("--confidence", "1"),
+        ("--resamples", "10"),
+        ("--method", "jackknife"),
+    ],
 )
 def test_an_option_out_of_bounds_is_a_usage_error(stage1, table, options):
     code, _, err = stage1("metrics", table, *options)

@@ -30,6 +30,46 @@ def test_what_is_shown_is_the_whole_configuration(stage1, tmp_path, phase, recip
     assert stage1("run", phase, "--config", tmp_path / "shown.yaml", "--show").out == out
 
 
+@pytest.mark.parametrize(
+    ("where", "value", "said"),
+    [
+        (("gating",), 3, "gating: Extra inputs are not permitted (found 3)"),
+        (("comparison", "min_coverage_gain"), 0, "comparison.min_coverage_gain: Input should be greater than 0"),
+        (("training", "objective", "folds"), 1, "folds: Input should be greater than or equal to 2 (found 1)"),
+        (("previous",), None, "previous: "),
+        (("previous", "previous"), None, "previous.previous: "),
+        (("previous", "training", "selection", "metric"), "accuracy", "this phase chooses by augrc"),
+        (("policy", "calibrator", "kind"), "magic", "policy.calibrator: "),
+    ],
+)
+def test_a_gate_that_was_edited_wrongly_is_one_line_that_names_the_field(stage1, tmp_path, where, value, said):
+    content = yaml.safe_load(stage1("run", "gate", "--recipe", "demo", "--show").out)
+    part = content
+    for name in where[:-1]:
+        part = part[name]
+    part[where[-1]] = value
+    path = tmp_path / "gate.yaml"
+    path.write_text(yaml.safe_dump(content))
+    outcomes = [stage1("run", "gate", "--config", path) for _ in range(2)]
+    assert outcomes[0] == outcomes[1]
+    assert (outcomes[0].code, outcomes[0].out) == (2, "")
+    (line,) = outcomes[0].err.strip().splitlines()
+    assert line.startswith(f"stage1: {path}: ")
+    assert said in line
+
+
+@pytest.mark.parametrize("content", ["[" * 20_000, "a: [1,"])
+def test_a_file_that_is_no_yaml_is_one_line(stage1, tmp_path, content):
+    path = tmp_path / "gate.yaml"
+    path.write_text(content)
+    code, out, err = stage1("run", "gate", "--config", path, "--show")
+    assert (code, out) == (2, "")
+    assert "cannot be read as YAML" in err
+    code, _, err = stage1("run", "gate", "--config", path / "below", "--show")
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+
+
 def test_every_recipe_says_how_to_run_it_and_what_to_expect():
     for phase, name in RECIPES:
         text = PHASES[phase].recipes[name].__doc__ or ""
@@ -59,7 +99,7 @@ def test_a_phase_that_is_not_accepted_has_its_own_exit_code(stage1, workspace, d
     code, out, err = stage1("run", "baseline", "--config", path)
     assert code == 3
     assert "INSUFFICIENT_EVIDENCE" in "".join(out.split())
-    assert err.strip().splitlines()[-1] == "baseline: INSUFFICIENT_EVIDENCE; nothing was released"
+    assert err.strip().splitlines()[-1] == "baseline: INSUFFICIENT_EVIDENCE; it released nothing"
     assert "Traceback" not in err
 
 

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from stage1_core.data.predictions_table import read_predictions
 from stage1_core.errors import DataError, Stage1Error
-from stage1_core.policy.softmax import ThresholdExit, confidence
+from stage1_core.policy.softmax import ThresholdExit
 from stage1_core.predictions import Predictions, Scores
 from stage1_core.splits import Purpose
 from tests.toys import make_predictions
@@ -188,7 +188,7 @@ def test_a_probability_equal_to_a_threshold_reaches_it(tmp_path_factory, probabi
     path.write_text(f"label,probability\n1,{probability}\n")
     scores = read_predictions(path).scores
     likelier = float(max(Decimal(probability), 1 - Decimal(probability)))
-    assert confidence(scores)[0] == pytest.approx(likelier, rel=1e-14)
+    assert scores.confidence[0] == pytest.approx(likelier, rel=1e-14)
     if likelier <= 0.999999:
         assert ThresholdExit(exit_threshold=likelier).decide(scores).exited.all()
 
@@ -204,7 +204,7 @@ def test_opposite_probabilities_are_equally_sure(tmp_path, decimals):
     low = np.round(np.arange(1, 10**decimals // 2) / 10**decimals, decimals)
     high = np.round(1 - low, decimals)
     pd.DataFrame({"label": 1, "probability": [*low, *high]}).to_csv(tmp_path / "rows.csv", index=False)
-    sure = confidence(read_predictions(tmp_path / "rows.csv").scores)
+    sure = read_predictions(tmp_path / "rows.csv").scores.confidence
     np.testing.assert_array_equal(*np.split(sure, 2))
 
 
@@ -212,7 +212,7 @@ def test_opposite_probabilities_are_equally_sure(tmp_path, decimals):
 def test_rounded_probabilities_exit_at_the_threshold_that_equals_them(tmp_path, decimals):
     values = np.round(np.arange(1, 10**decimals) / 10**decimals, decimals)
     pd.DataFrame({"label": 1, "probability": values}).to_csv(tmp_path / "rows.csv", index=False)
-    found = confidence(read_predictions(tmp_path / "rows.csv").scores)
+    found = read_predictions(tmp_path / "rows.csv").scores.confidence
     assert (found >= np.round(np.maximum(values, 1 - values), decimals)).all()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +15,17 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from prefect.settings import PREFECT_API_URL
 
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
 from stage1_core.bundle.store import ArtifactStore, StoredTree
 from stage1_core.bundle.verify import verify_bundle
+from stage1_core.config import FrozenModel
 from stage1_core.data.access_log import AccessLog
-from tests.integration.toys import draw_pictures, toy_config, toy_training
+from stage1_core.metrics.bootstrap import BootstrapConfig
+from stage1_core.policy import SoftmaxPolicyConfig
+from stage1_core.policy.softmax import FixedGrid
+from tests.integration.toys import draw_pictures, three_phases, toy_config, toy_training
 
 pytestmark = pytest.mark.slow
 
@@ -34,20 +40,32 @@ class Place(NamedTuple):
 
     folder: Path
     config: Path
+    phase: str = "baseline"
+    server: str | None = None
+    """URL of a Prefect server that outlives the run; without, each run starts one of its own."""
 
     def start(self) -> subprocess.Popen[str]:
-        """`stage1 run baseline`, with a Prefect server and an MLflow database of its own, in its own process group."""
+        """`stage1 run`, with an MLflow database of its own, in its own process group."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MLFLOW"))}
         own = {"STAGE1_ARTIFACTS": str(self.folder), "OMP_NUM_THREADS": "1"}
+        if self.server is not None:
+            own |= {"PREFECT_API_URL": self.server, "PREFECT_HOME": str(self.folder / "prefect")}
         program = "from stage1_cli.app import main; main()"
         return subprocess.Popen(
-            [sys.executable, "-c", program, "run", "baseline", "--config", str(self.config)],
+            [sys.executable, "-c", program, "run", self.phase, "--config", str(self.config)],
             cwd=ROOT, env=kept | own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             start_new_session=True,
         )  # fmt: skip
 
     def finish(self) -> None:
+        with self.finished_meanwhile():
+            pass
+
+    @contextmanager
+    def finished_meanwhile(self) -> Iterator[None]:
+        """The run begins with the block and must be over, without an error, at its end."""
         with self.start() as process, remains_killed(process):
+            yield
             _, errors = process.communicate(timeout=SECONDS)
         assert process.returncode == 0, errors[-4000:]
 
@@ -57,7 +75,7 @@ class Place(NamedTuple):
         with self.start() as process, remains_killed(process):
             deadline = time.monotonic() + SECONDS
             while not reached() and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.002)
+                time.sleep(0.005)
             unfinished = process.poll() is None
             process.kill()
             process.wait(timeout=30)
@@ -69,9 +87,11 @@ class Place(NamedTuple):
     def files(self, pattern: str) -> list[Path]:
         return sorted(self.folder.glob(pattern))
 
-    def content(self, pattern: str) -> bytes:
-        (file,) = self.files(pattern)
-        return file.read_bytes()
+    def contents(self, pattern: str) -> set[bytes]:
+        """What the files hold, one for each phase."""
+        files = self.files(pattern)
+        assert files
+        return {file.read_bytes() for file in files}
 
     def looks(self) -> list[str]:
         (file,) = self.files("ledgers/*.jsonl")
@@ -88,13 +108,16 @@ def remains_killed(process: subprocess.Popen[str]) -> Iterator[None]:
             os.killpg(process.pid, signal.SIGKILL)
 
 
+def written(config: FrozenModel, path: Path) -> Path:
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    return path
+
+
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("killed")
-    path = place / "config.yaml"
-    value = toy_config(draw_pictures(place / "pictures"), training=toy_training(epochs=EPOCHS))
-    path.write_text(yaml.safe_dump(value.model_dump(mode="json")))
-    return path
+    pictures = draw_pictures(place / "pictures")
+    return written(toy_config(pictures, training=toy_training(epochs=EPOCHS)), place / "config.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -110,20 +133,21 @@ def place(tmp_path, config) -> Place:
 
 
 def require_whole(place: Place, undisturbed: Place) -> None:
-    """Same head, same policy, each look counted once, and no half of anything."""
+    """Same heads, same policies, each look counted once, and no half of anything."""
     for pattern in ("store/head/*/head.safetensors", "store/policy/*/policy.json", "store/ledger/*/splits.json"):
-        assert place.content(pattern) == undisturbed.content(pattern), pattern
-    assert place.looks() == ["certified", "opened"]
+        assert place.contents(pattern) == undisturbed.contents(pattern), pattern
+    assert place.looks() == undisturbed.looks()
     store = ArtifactStore(place.folder / "store")
     for manifest in place.files("store/*/*.json"):
         kind, digest = ArtifactKind(manifest.parent.name), StoredTree.from_json_file(manifest).sha256
         assert store.intact(ArtifactRef(kind=kind, path=f"{kind}/{manifest.stem}", sha256=digest), check_content=True)
-        assert len(place.files(f"store/{kind}/*.json")) <= 2  # predictions of two purposes, else one
+        assert len(place.files(f"store/{kind}/*.json")) == len(undisturbed.files(f"store/{kind}/*.json"))
     folders = {path for path in place.files("store/*/*") if path.is_dir()} - set(place.files("store/.building/*"))
     assert {folder.name for folder in folders} == {manifest.stem for manifest in place.files("store/*/*.json")}
     assert place.files("checkpoints/*/.draft-*") == []
-    (bundle,) = place.files("runs/*/bundle")
-    assert verify_bundle(bundle).passed
+    bundles = {bundle.resolve() for bundle in place.files("runs/*/bundle")}
+    assert len(bundles) == len(place.files("store/bundle/*.json"))
+    assert all(verify_bundle(bundle).passed for bundle in bundles)
 
 
 @pytest.mark.parametrize(
@@ -138,4 +162,51 @@ def require_whole(place: Place, undisturbed: Place) -> None:
 def test_a_run_killed_while(undisturbed, place, pattern):
     with place.killed_when(lambda: bool(place.files(pattern))):
         place.finish()
+    require_whole(place, undisturbed)
+
+
+@pytest.fixture(scope="module")
+def gate_config(tmp_path_factory) -> Path:
+    """A gate that is adopted; each step that is to be killed takes long enough."""
+    place = tmp_path_factory.mktemp("killed-gate")
+    pictures = draw_pictures(place / "pictures", 600, faint=0.2)
+    config = three_phases(pictures, softmax=SoftmaxPolicyConfig(grid=FixedGrid(thresholds=(0.84,))))
+    training = config.training.model_copy(update={"epochs": 40})
+    comparison = config.comparison.model_copy(update={"bootstrap": BootstrapConfig(level=0.9, resamples=20_000)})
+    return written(config.model_copy(update={"training": training, "comparison": comparison}), place / "config.yaml")
+
+
+def test_a_gate_killed_in_every_part_of_its_phase(tmp_path, gate_config, prefect_api, empty_tracking_store):
+    """One workspace is killed four times; each run continues where the one before was killed."""
+    place = Place(tmp_path / "workspace", gate_config, "gate", PREFECT_API_URL.value())
+    undisturbed = place._replace(folder=tmp_path / "undisturbed")
+    for workspace in (place, undisturbed):
+        workspace.folder.mkdir()
+        shutil.copy(empty_tracking_store, workspace.folder / "mlflow.db")
+    folds, comparisons = "checkpoints/*/fold-*.json", "store/comparison/*.json"
+
+    def finished_folds() -> dict[Path, int]:
+        return {fold: fold.stat().st_mtime_ns for fold in place.files(folds)}
+
+    with undisturbed.finished_meanwhile():
+        with place.killed_when(lambda: bool(place.files(folds))):
+            first = finished_folds()
+            assert len(first) < 3
+        with place.killed_when(
+            lambda: any((path.parent / "fold-3.json").exists() for path in place.files("checkpoints/*/epoch-00003"))
+        ):
+            second = finished_folds()
+            assert second.items() > first.items()
+            assert len(place.files("store/head/*.json")) == 2
+        with place.killed_when(lambda: len(place.files("store/policy/*.json")) == 3):
+            assert not place.files(comparisons)
+            certified = place.looks()
+        with place.killed_when(lambda: bool(place.files(comparisons))):
+            assert len(place.files("store/bundle/*.json")) == 2
+            assert place.looks()[: len(certified)] == certified == ["certified", "opened"] * 2 + ["certified"]
+        place.finish()
+    assert finished_folds() == second
+    assert place.looks() == ["certified", "opened"] * 3
+    for pattern in ("store/comparison/*/comparison.json", "store/evaluation/*/evaluation.json"):
+        assert place.contents(pattern) == undisturbed.contents(pattern), pattern
     require_whole(place, undisturbed)

@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import prefect
 import pytest
+from prefect.client.schemas.objects import State
 
 from flows.baseline import baseline
+from flows.gate import gate
 from stage1_core.phases.baseline import BaselineConfig
+from stage1_core.phases.gate import GateConfig
+from stage1_core.policy import SoftmaxPolicyConfig
+from stage1_core.policy.softmax import FixedGrid
 from tasks.phase import ReleasedPhase
 from tests.conftest import working_in
-from tests.integration.toys import draw_pictures, toy_config
+from tests.integration.toys import draw_pictures, three_phases, toy_config
 
 
 class FinishedRun(NamedTuple):
@@ -27,6 +32,18 @@ class FinishedRun(NamedTuple):
     config: BaselineConfig
     flow_run_id: UUID
     released: ReleasedPhase
+
+
+class ThreePhases(NamedTuple):
+    """A run of the gate and where it lies."""
+
+    workspace: Path
+    config: GateConfig
+    state: State[Any]
+
+    @property
+    def released(self) -> ReleasedPhase:
+        return self.state.result()
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +72,39 @@ def again(first_run: FinishedRun, tmp_path: Path) -> Iterator[FinishedRun]:
     folder = shutil.copytree(first_run.workspace, tmp_path / "workspace", symlinks=True)
     with working_in(folder):
         yield first_run._replace(workspace=folder)
+
+
+@pytest.fixture(scope="session")
+def run_once(
+    tmp_path_factory: pytest.TempPathFactory, prefect_api: None, empty_tracking_store: Path
+) -> Callable[[SoftmaxPolicyConfig], ThreePhases]:
+    place = tmp_path_factory.mktemp("gate")
+    pictures = draw_pictures(place / "pictures", 600, faint=0.2)
+
+    def run(softmax: SoftmaxPolicyConfig) -> ThreePhases:
+        """In a workspace of its own."""
+        folder = place / softmax.digest()[:8]
+        folder.mkdir()
+        shutil.copy(empty_tracking_store, folder / "mlflow.db")
+        config = three_phases(pictures, softmax=softmax)
+        with working_in(folder):
+            return ThreePhases(folder, config, gate(config, return_state=True))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def better_gate(run_once) -> ThreePhases:
+    """Over an incumbent that may only use a threshold far stricter than needed."""
+    return run_once(SoftmaxPolicyConfig(grid=FixedGrid(thresholds=(0.84,))))
+
+
+@pytest.fixture
+def gate_again(better_gate: ThreePhases, tmp_path: Path) -> Iterator[ThreePhases]:
+    """A copy of the workspace of an adopted gate, in which the run can be repeated after something was changed."""
+    folder = shutil.copytree(better_gate.workspace, tmp_path / "workspace", symlinks=True)
+    with working_in(folder):
+        yield better_gate._replace(workspace=folder)
 
 
 @pytest.fixture

@@ -2,113 +2,41 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 from mlflow import MlflowClient
-from prefect.client.schemas.objects import State
 
-from flows.gate import gate
 from flows.ladder import ladder
 from stage1_core.acceptance import AcceptanceReport
-from stage1_core.bundle.manifest import BundleManifest, ReleaseConfig
+from stage1_core.bundle.manifest import BundleManifest
 from stage1_core.bundle.runtime import load_bundle
 from stage1_core.bundle.verify import verify_bundle
 from stage1_core.data.access_log import AccessLog
-from stage1_core.data.split_config import CutPool
-from stage1_core.metrics.bootstrap import BootstrapConfig
-from stage1_core.model.head import HeadConfig
-from stage1_core.phases.baseline import BaselineAcceptance
-from stage1_core.phases.gate import GateAcceptance, GateConfig
 from stage1_core.phases.ladder import LadderConfig
-from stage1_core.phases.selective_evaluation import SelectiveEvaluationAcceptance, SelectiveEvaluationConfig
 from stage1_core.policy import SoftmaxPolicyConfig
-from stage1_core.policy.comparison import ComparisonConfig, PolicyComparison
-from stage1_core.policy.softmax import FixedGrid
+from stage1_core.policy.comparison import PolicyComparison
 from stage1_core.predictions import Predictions
-from tasks.phase import ReleasedPhase
 from tests.conftest import working_in
-from tests.integration.toys import draw_pictures, toy_config, toy_gate_training, toy_selective_training
 
 pytestmark = pytest.mark.slow
 
 
-class ThreePhases(NamedTuple):
-    """A run of the gate and where it lies."""
-
-    workspace: Path
-    config: GateConfig
-    state: State[Any]
-
-    @property
-    def released(self) -> ReleasedPhase:
-        return self.state.result()
-
-
-def three_phases(pictures: Path, *, softmax: SoftmaxPolicyConfig) -> GateConfig:
-    """A gate over an incumbent whose thresholds are ``softmax``."""
-    split = CutPool(train=0.25, select=0.25, calib=0.4, test=0.1)
-    first = toy_config(pictures, acceptance=BaselineAcceptance(max_accuracy_deficit=0.05))
-    baseline = first.model_copy(update={"data": first.data.model_copy(update={"split": split})})
-    return GateConfig(
-        previous=SelectiveEvaluationConfig(
-            previous=baseline,
-            training=toy_selective_training(),
-            policy=softmax,
-            bootstrap=BootstrapConfig(resamples=200),
-            acceptance=SelectiveEvaluationAcceptance(max_accuracy_loss=0.05),
-            release=ReleaseConfig(name="toy", version="0.2.0", golden_pictures=4),
-        ),
-        head=HeadConfig(hidden=16, gated=True),
-        training=toy_gate_training(),
-        comparison=ComparisonConfig(max_accuracy_loss=0.05, bootstrap=BootstrapConfig(level=0.9, resamples=400)),
-        acceptance=GateAcceptance(min_coverage=0.3, max_exit_error=0.1, max_gate_ece=0.2),
-        release=ReleaseConfig(name="toy", version="0.3.0", golden_pictures=4),
-    )
-
-
 @pytest.fixture(scope="session")
-def run_once(
-    tmp_path_factory: pytest.TempPathFactory, prefect_api: None, empty_tracking_store: Path
-) -> Callable[[SoftmaxPolicyConfig], ThreePhases]:
-    place = tmp_path_factory.mktemp("gate")
-    pictures = draw_pictures(place / "pictures", 600, faint=0.2)
-
-    def run(softmax: SoftmaxPolicyConfig) -> ThreePhases:
-        """In a workspace of its own."""
-        folder = place / softmax.digest()[:8]
-        folder.mkdir()
-        shutil.copy(empty_tracking_store, folder / "mlflow.db")
-        config = three_phases(pictures, softmax=softmax)
-        with working_in(folder):
-            return ThreePhases(folder, config, gate(config, return_state=True))
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def better_gate(run_once) -> ThreePhases:
-    """Over an incumbent that may only use a threshold far stricter than needed."""
-    return run_once(SoftmaxPolicyConfig(grid=FixedGrid(thresholds=(0.84,))))
-
-
-@pytest.fixture(scope="session")
-def needless_gate(run_once) -> ThreePhases:
+def needless_gate(run_once):
     """Over an incumbent that is as good as it gets."""
     return run_once(SoftmaxPolicyConfig())
 
 
 @pytest.fixture
-def adopted(better_gate: ThreePhases) -> Iterator[ThreePhases]:
+def adopted(better_gate) -> Iterator:
     with working_in(better_gate.workspace):
         yield better_gate
 
 
 @pytest.fixture
-def turned_down(needless_gate: ThreePhases) -> Iterator[ThreePhases]:
+def turned_down(needless_gate) -> Iterator:
     with working_in(needless_gate.workspace):
         yield needless_gate
 

@@ -14,9 +14,14 @@ from stage1_core.data.config import DataConfig
 from stage1_core.data.sources.natix_csv import NatixCsvSource
 from stage1_core.data.split_config import CutPool
 from stage1_core.data.transforms import ResizeCenterCrop
+from stage1_core.metrics.bootstrap import BootstrapConfig
 from stage1_core.model.backbone_config import RandomWeights, TimmBackboneConfig
 from stage1_core.model.head import HeadConfig
-from stage1_core.phases.baseline import BaselineConfig
+from stage1_core.phases.baseline import BaselineAcceptance, BaselineConfig
+from stage1_core.phases.gate import GateAcceptance, GateConfig
+from stage1_core.phases.selective_evaluation import SelectiveEvaluationAcceptance, SelectiveEvaluationConfig
+from stage1_core.policy import SoftmaxPolicyConfig
+from stage1_core.policy.comparison import ComparisonConfig
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.training.batching import BatchConfig
 from stage1_core.training.config import TrainingConfig
@@ -93,3 +98,25 @@ def toy_selective_training(**changes: Any) -> TrainingConfig:
 
 def toy_gate_training() -> TrainingConfig:
     return toy_selective_training(objective=CorrectnessGateConfig(folds=3), epochs=12)
+
+
+def three_phases(pictures: Path, *, softmax: SoftmaxPolicyConfig) -> GateConfig:
+    """A gate over an incumbent whose thresholds are ``softmax``."""
+    split = CutPool(train=0.25, select=0.25, calib=0.4, test=0.1)
+    first = toy_config(pictures, acceptance=BaselineAcceptance(max_accuracy_deficit=0.05))
+    baseline = first.model_copy(update={"data": first.data.model_copy(update={"split": split})})
+    return GateConfig(
+        previous=SelectiveEvaluationConfig(
+            previous=baseline,
+            training=toy_selective_training(),
+            policy=softmax,
+            bootstrap=BootstrapConfig(resamples=200),
+            acceptance=SelectiveEvaluationAcceptance(max_accuracy_loss=0.05),
+            release=ReleaseConfig(name="toy", version="0.2.0", golden_pictures=4),
+        ),
+        head=HeadConfig(hidden=16, gated=True),
+        training=toy_gate_training(),
+        comparison=ComparisonConfig(max_accuracy_loss=0.05, bootstrap=BootstrapConfig(level=0.9, resamples=400)),
+        acceptance=GateAcceptance(min_coverage=0.3, max_exit_error=0.1, max_gate_ece=0.2),
+        release=ReleaseConfig(name="toy", version="0.3.0", golden_pictures=4),
+    )

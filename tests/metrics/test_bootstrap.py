@@ -78,6 +78,7 @@ def test_undefined_resamples_are_dropped_and_counted():
     assert interval.resamples == np.count_nonzero(~np.isnan(draws)) < len(draws) == 2000
     assert np.isnan(draws).mean() == pytest.approx((1 - 2 / 50) ** 50, abs=0.04)
     assert interval.mean == pytest.approx(np.nanmean(draws))
+    assert interval.std == pytest.approx(np.nanstd(draws, ddof=1), rel=1e-12)
     assert (interval.lower, interval.upper) == (0.0, 1.0)
 
 

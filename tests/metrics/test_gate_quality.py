@@ -63,6 +63,15 @@ def test_a_gate_that_tells_nothing_and_lets_everything_through_is_always_open(rn
     assert found.collapse == "always open"
 
 
+@pytest.mark.parametrize(("below", "collapse"), [(44, None), (46, "always open")], ids=["ranks a little", "less"])
+def test_a_gate_is_blamed_for_its_level_only_where_it_hardly_ranks(below, collapse):
+    """Ten wrong rows stand above ``below`` of 100 right ones."""
+    gate = np.append(5 + 0.02 * np.arange(100), np.full(10, 5 + 0.02 * (below - 0.5)))
+    found = measured(gate, np.arange(110) < 100)
+    assert found.auroc == pytest.approx(1 - below / 100)
+    assert found.collapse == collapse
+
+
 def test_a_gate_that_is_open_for_rows_that_are_all_right_is_not_blamed(rng):
     found = measured(6 + rng.normal(size=200), np.ones(200, dtype=bool))
     assert (found.collapse, found.auroc) == (None, None)

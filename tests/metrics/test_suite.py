@@ -16,7 +16,7 @@ from sklearn.metrics import (
 from stage1_core.metrics.risk import fnr_on_exited
 from stage1_core.metrics.risk_coverage import augrc
 from stage1_core.metrics.suite import ModelQuality, exit_quality, model_quality, read
-from stage1_core.policy.softmax import ThresholdExit, confidence
+from stage1_core.policy.softmax import ThresholdExit
 from stage1_core.predictions import Predictions
 from tests.toys import make_predictions, predictions_of
 
@@ -91,9 +91,11 @@ def test_a_tie_of_the_classes_is_a_call_of_roadwork_with_confidence_one_half():
     assert seen.confidence.tolist() == [0.5, 0.5]
 
 
-def test_the_confidence_is_that_of_the_softmax_policy(rng: np.random.Generator):
-    rows = make_predictions(rng, 50)
-    assert read(rows).confidence.tolist() == confidence(rows.scores).tolist()
+def test_the_softmax_policy_lets_exit_what_reaches_its_threshold_in_confidence(rng: np.random.Generator):
+    rows = make_predictions(rng, 50, separation=0.5)
+    confidence = read(rows).confidence
+    exited = ThresholdExit(exit_threshold=float(np.median(confidence))).decide(rows.scores).exited
+    assert exited.tolist() == (confidence >= np.median(confidence)).tolist()
 
 
 def test_exits_are_counted_with_bounds_that_enclose_the_rate(rng: np.random.Generator):

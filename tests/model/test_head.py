@@ -51,6 +51,36 @@ def test_a_gate_begins_nearly_open_and_equal_for_all_pictures():
     assert gate.sigmoid()[0].item() == pytest.approx(0.82, abs=0.005)
 
 
+class TestAGateThatReadsTheMargin:
+    @pytest.fixture
+    def head(self):
+        return build_head(6, HeadConfig(hidden=5, gated=True, gate_reads="hidden_and_margin"), seed=1).eval()
+
+    @pytest.fixture
+    def features(self):
+        return torch.randn(50, 6, generator=torch.Generator().manual_seed(2))
+
+    def test_it_begins_with_the_ranking_of_the_confidence(self, head, features):
+        output = head(features)
+        margin = (output.class_logits[:, 1] - output.class_logits[:, 0]).abs()
+        assert torch.equal(output.gate_logits.argsort(), margin.argsort())
+
+    def test_its_gradient_reaches_factor_and_gate_and_not_the_classes(self, head, features):
+        head(features).gate_logits.sum().backward()
+        assert head.margin_factor.grad is not None
+        assert head.gate.weight.grad is not None
+        assert head.classes.weight.grad is None
+
+    def test_one_number_is_all_that_it_adds(self, head):
+        plain = build_head(6, HeadConfig(hidden=5, gated=True), seed=1).state_dict()
+        assert set(head.state_dict()) - set(plain) == {"margin_factor"}
+        assert all(torch.equal(weight, head.state_dict()[name]) for name, weight in plain.items())
+
+    def test_without_a_gate_there_is_nothing_to_read(self):
+        head = build_head(6, HeadConfig(hidden=5, gate_reads="hidden_and_margin"), seed=1)
+        assert set(head.state_dict()) == set(build_head(6, HeadConfig(hidden=5), seed=1).state_dict())
+
+
 def test_trunk_and_classes_do_not_depend_on_whether_there_is_a_gate():
     plain, gated = (build_head(6, HeadConfig(hidden=5, gated=gated), seed=1).state_dict() for gated in (False, True))
     assert all(torch.equal(weight, gated[name]) for name, weight in plain.items())

@@ -11,7 +11,7 @@ from mapie.risk_control import FWERFixedSequenceTesting, control_fwer
 from stage1_core.acceptance import Verdict
 from stage1_core.errors import PolicyError
 from stage1_core.metrics.intervals import binomial_p_value
-from stage1_core.policy.certify import CallsEverythingNegative, SequenceResult, fixed_sequence, risk_check
+from stage1_core.policy.certify import CallsEverythingNegative, SequenceResult, SweepLevel, fixed_sequence, risk_check
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.softmax import ThresholdExit
 from stage1_core.predictions import Decisions, Scores
@@ -48,6 +48,12 @@ def test_the_laxest_certified_level_wins_and_comes_with_its_own_numbers():
     assert result.certificate.p_value == binomial_p_value(1, 200, 0.02)
     assert 0.019 < result.certificate.upper_bound <= 0.02
     assert result.certificate.levels_tested == 3
+
+
+def test_a_level_where_nothing_exits_has_no_exit_accuracy():
+    level = SweepLevel(threshold=0.9, exited=0, rows=8, events=0, trials=0, exit_errors=0, p_value=1.0, certified=False)
+    assert (level.coverage, level.exit_accuracy) == (0, None)
+    assert level.model_copy(update={"exited": 4, "exit_errors": 1}).exit_accuracy == 0.75
 
 
 def test_nothing_behind_the_first_failure_is_certified():

@@ -9,6 +9,7 @@ import pytest
 
 from stage1_core.errors import PolicyError, SplitUseError
 from stage1_core.metrics.bootstrap import BootstrapConfig
+from stage1_core.metrics.intervals import clopper_pearson_upper
 from stage1_core.metrics.risk import coverage, fpr_on_exited
 from stage1_core.policy import GatePolicy, GatePolicyConfig, NoExit, SoftmaxPolicyConfig
 from stage1_core.policy.comparison import ComparisonConfig, Side, at_matched_fpr, compare
@@ -52,6 +53,13 @@ def ignorant() -> tuple[Side, Side]:
     return fitted(np.random.default_rng(2), 0.0)
 
 
+def policy_at(gate: Side, index: int) -> GatePolicy:
+    """The gate at a certified level of its sweep, by its place from strict to lax."""
+    certified = [level.threshold for level in gate.policy.sweep_results if level.certified]
+    assert len(certified) > 1
+    return gate.policy.at_threshold(certified[index])
+
+
 class TestMatching:
     def test_the_matched_level_is_certified_and_has_no_more_false_alarms(self, knowing):
         softmax, gate = knowing
@@ -73,6 +81,25 @@ class TestMatching:
                 made = gate.policy.at_threshold(level.threshold).decide(gate.rows.scores)
                 found = fpr_on_exited(made, gate.rows.labels)
                 assert coverage(made, gate.rows.labels).events <= reached or found.rate > ceiling
+
+    def test_a_level_with_exactly_the_incumbents_false_alarms_matches(self, knowing):
+        _, gate = knowing
+        laxest = policy_at(gate, -1)
+        assert at_matched_fpr(gate.policy, gate.rows, Side("itself", laxest, gate.rows)).threshold == laxest.threshold
+
+    def test_where_no_negative_exits_there_is_no_false_alarm_to_match(self, knowing):
+        softmax, gate = knowing
+        positives = gate.rows.take(np.flatnonzero(gate.rows.labels == 1))
+        for incumbent in (softmax, replace(softmax, rows=positives)):
+            assert at_matched_fpr(gate.policy, positives, incumbent).threshold == policy_at(gate, -1).threshold
+
+    def test_of_levels_with_equally_many_false_alarms_the_laxest_is_taken(self, knowing):
+        softmax, gate = knowing
+        scores = gate.rows.scores
+        called_1 = np.stack([np.zeros(len(scores)), np.ones(len(scores))], axis=1)
+        gates = np.where(gate.rows.labels == 0, 50.0, scores.gate_logits)
+        all_wrong = replace(gate.rows, scores=Scores(scores.ids, called_1, gates))
+        assert at_matched_fpr(gate.policy, all_wrong, softmax).threshold == policy_at(gate, -1).threshold
 
     def test_without_a_match_the_level_with_the_fewest_false_alarms_is_taken(self, ignorant):
         softmax, gate = ignorant
@@ -146,6 +173,35 @@ class TestComparing:
         assert joined.differences["coverage"].value == alone.differences["coverage"].value
         assert joined.differences["coverage"].std != alone.differences["coverage"].std
 
+    def test_each_difference_is_that_of_the_numbers_of_both_sides(self, knowing):
+        softmax, gate = knowing
+        scores = gate.rows.scores
+        better = Scores(scores.ids, scores.logits + np.eye(2)[gate.rows.labels], scores.gate_logits)
+        found = compare(softmax, replace(gate, rows=replace(gate.rows, scores=better)), CONFIG, exact_confidence=0.9)
+        old, new = found.incumbent, found.challenger
+        expected = {name: getattr(new.model, name) - getattr(old.model, name) for name in ("accuracy", "augrc")}
+        for name in ("coverage", "fpr_on_exited", "exit_error"):
+            expected[name] = getattr(new.exits, name).rate - getattr(old.exits, name).rate
+        assert len(set(expected.values())) == 5
+        assert {name: interval.value for name, interval in found.differences.items()} == pytest.approx(expected)
+
+    def test_each_resample_has_as_many_rows_of_a_class(self, knowing):
+        """So where exactly the positives exit, the coverage cannot vary."""
+        softmax, gate = knowing
+        gates = np.where(gate.rows.labels == 1, 50.0, -50.0)
+        scores = replace(gate.rows.scores, gate_logits=gates)
+        clairvoyant = replace(gate, rows=replace(gate.rows, scores=scores))
+        nothing = replace(softmax, policy=softmax.policy.strictest())
+        gain = compare(nothing, clairvoyant, CONFIG, exact_confidence=0.9).differences["coverage"]
+        assert (gain.value, gain.lower, gain.upper, gain.std) == (0.5, 0.5, 0.5, 0)
+
+    def test_the_exact_bounds_are_those_of_the_stated_confidence(self, knowing):
+        for confidence in (0.9, 0.99):
+            found = compare(*knowing, CONFIG, exact_confidence=confidence)
+            counted = found.challenger.exits.coverage
+            assert found.confidence == confidence
+            assert counted.upper_bound == clopper_pearson_upper(counted.events, counted.trials, confidence)
+
     def test_the_same_seed_gives_the_same_comparison(self, knowing):
         assert compare(*knowing, CONFIG, exact_confidence=0.9) == compare(*knowing, CONFIG, exact_confidence=0.9)
 
@@ -156,7 +212,11 @@ class TestComparing:
             compare(softmax, shuffled, CONFIG, exact_confidence=0.9)
 
     @pytest.mark.parametrize("purpose", [Purpose.FINAL_EVALUATION, Purpose.CERTIFY_POLICY])
-    def test_held_out_rows_are_refused(self, knowing, purpose):
-        softmax, gate = (replace(side, rows=replace(side.rows, purpose=purpose)) for side in knowing)
+    @pytest.mark.parametrize("sides", [(0,), (1,), (0, 1)], ids=["incumbent", "challenger", "both"])
+    def test_held_out_rows_are_refused(self, knowing, purpose, sides):
+        softmax, gate = (
+            replace(side, rows=replace(side.rows, purpose=purpose)) if place in sides else side
+            for place, side in enumerate(knowing)
+        )
         with pytest.raises(SplitUseError, match="select_model"):
             compare(softmax, gate, CONFIG, exact_confidence=0.9)

@@ -175,9 +175,21 @@ class TestFit:
         assert policy.calibrator_params.slope == 1
         assert policy.metrics.fit_failures == 0
 
-    def test_a_gate_that_ranks_the_wrong_way_is_refused(self, rows: Rows):
-        with pytest.raises(PolicyError, match="do not rank right above wrong"):
-            dataclasses.replace(rows, calibrate=with_gates(rows.calibrate, np.negative)).fit()
+    @pytest.mark.parametrize("calibrator", [PlattConfig(), IsotonicConfig()], ids=lambda config: config.kind)
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [(np.negative, "do not rank right above wrong"), (np.zeros_like, "all 800 logits are 0, so they rank nothing")],
+        ids=["wrong way round", "constant"],
+    )
+    def test_a_gate_that_ranks_nothing_lets_nothing_exit_and_says_why(self, rows: Rows, calibrator, change, reason):
+        useless = dataclasses.replace(rows, calibrate=with_gates(rows.calibrate, change))
+        policy = useless.fit(GatePolicyConfig(calibrator=calibrator))
+        assert isinstance(policy, NoExit)
+        assert policy.sweep_results == ()
+        assert "the gate cannot be calibrated on 800 fit_calibrator rows" in policy.no_exit_reason
+        assert reason in policy.no_exit_reason
+        assert not policy.decide(rows.certify.scores).exited.any()
+        assert TypeAdapter(AnyPolicy).validate_json(policy.to_json()) == policy
 
     def test_a_guard_on_false_alarms_is_kept(self, rows: Rows):
         guarded = rows.fitted(constraint=RiskConstraint(max_fpr_on_exited=0.015))
@@ -190,6 +202,13 @@ class TestFit:
         policy = dataclasses.replace(rows, certify=dataclasses.replace(rows.certify, groups=drives)).fit()
         assert isinstance(policy, NoExit)
         assert policy.shortfall.trials <= 30
+
+    def test_every_number_of_the_record_counts_one_row_of_each_drive(self, rows: Rows):
+        drives = np.char.add("drive ", (np.arange(2000) % 700).astype(np.str_))
+        certify = dataclasses.replace(rows.certify, groups=drives)
+        policy = dataclasses.replace(rows, certify=certify).fitted()
+        assert policy.metrics.rows == len(certify.independent()) < 2000
+        assert policy.fnr_on_exits == policy.certificate.events / policy.certificate.trials > 0
 
     def test_the_same_rows_give_the_same_exits_in_any_order(self, rows: Rows, rng: np.random.Generator):
         parts = (rows.calibrate, rows.order, rows.certify)

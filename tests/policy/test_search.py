@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from stage1_core.errors import PolicyError
-from stage1_core.metrics.intervals import clopper_pearson_upper
+from stage1_core.metrics.intervals import binomial_p_value, clopper_pearson_upper
 from stage1_core.metrics.risk import coverage, exit_error, fnr_on_exited
 from stage1_core.policy import GatePolicy, GatePolicyConfig, SoftmaxPolicy, SoftmaxPolicyConfig
+from stage1_core.policy.certify import ids_digest
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.search import quantile_levels, require_apart
 from stage1_core.predictions import Predictions
@@ -48,6 +51,7 @@ def test_every_certified_level_is_a_policy_with_its_own_numbers(fit, rng: np.ran
         assert other.threshold == threshold
         assert (other.certificate.events, other.certificate.trials) == (risk.events, risk.trials)
         assert other.certificate.upper_bound == clopper_pearson_upper(risk.events, risk.trials, 0.9) <= 0.02
+        assert other.certificate.p_value == binomial_p_value(risk.events, risk.trials, 0.02)
         assert other.fnr_on_exits == risk.rate
         assert other.coverage == coverage(decisions, rows.labels).rate
         assert other.exit_accuracy == pytest.approx(1 - (exit_error(decisions, rows.labels).rate or 0))
@@ -88,10 +92,22 @@ def test_the_rule_in_words_names_the_threshold(fit, rng: np.random.Generator):
     assert policy.rule_in_words().endswith(f"≥ {policy.threshold!r}")
 
 
+def test_the_order_is_learnt_on_one_row_of_each_drive_and_the_certificate_says_which(rng: np.random.Generator):
+    order, certify = make_predictions(rng, 2000, purpose=ORDER, name="order"), make_predictions(rng, 2000)
+    drives = np.char.add("drive ", (np.arange(2000) // 2).astype(np.str_))
+    driven = dataclasses.replace(order, groups=drives)
+    found, expected = (
+        SoftmaxPolicyConfig().fit(rows, certify, RiskConstraint()) for rows in (driven, driven.independent())
+    )
+    assert found == expected
+    assert found.certificate.order_rows_digest == ids_digest(driven.independent()) != ids_digest(driven)
+    assert found.certificate.rows_digest == ids_digest(certify)
+
+
 def test_levels_are_observed_values_from_strict_to_lax_and_end_at_the_smallest(rng: np.random.Generator):
     values = rng.normal(size=300)
     levels = quantile_levels(values, 20)
-    assert len(levels) == 20
+    assert [np.count_nonzero(values >= level) for level in levels] == pytest.approx([*range(16, 300, 15), 300], abs=1)
     assert (np.diff(levels) < 0).all()
     assert set(levels) <= set(values)
     assert levels[-1] == values.min()

@@ -12,7 +12,7 @@ from stage1_core.metrics.intervals import binomial_p_value
 from stage1_core.metrics.risk import coverage, exit_error, fnr_on_exited, fpr_on_exited
 from stage1_core.policy import AnyPolicy, NoExit, SoftmaxPolicy, SoftmaxPolicyConfig
 from stage1_core.policy.constraint import RiskConstraint
-from stage1_core.policy.softmax import FixedGrid, QuantileGrid, ThresholdExit, confidence
+from stage1_core.policy.softmax import FixedGrid, QuantileGrid, ThresholdExit
 from stage1_core.predictions import Predictions
 from stage1_core.splits import CERTIFYING, Purpose
 from tests.toys import make_predictions, make_scores, predictions_of
@@ -77,7 +77,7 @@ class TestGrids:
         levels = QuantileGrid(size=50).levels(order)
         assert len(levels) == 50
         assert (np.diff(levels) < 0).all()
-        assert levels[-1] == confidence(order.scores).min()
+        assert levels[-1] == order.scores.confidence.min()
 
     def test_equal_confidences_give_one_level(self):
         assert len(QuantileGrid().levels(predictions_of(np.full(9, 2.0), np.ones(9)))) == 1

@@ -54,3 +54,25 @@ def test_the_figure_is_inside_the_page(compared):
 def test_equal_comparisons_give_equal_pages(compared):
     made = [comparison_report("release candidate", compared, toys.adoption(compared)) for _ in range(2)]
     assert made[0] == made[1]
+
+
+def test_a_challenger_that_lets_nothing_exit_is_said_to_let_nothing_exit():
+    nothing = toys.comparison_without_exits()
+    reason = nothing.challenger.no_exit_reason
+    text = _text(nothing, toys.adoption(nothing))
+    assert "The gate is not adopted: it lets nothing exit; softmax goes on standing as released." in text
+    assert "No level of the gate could be certified, so every picture goes on." in text
+    assert f"gate never, nothing is certified ({reason.removeprefix('no exit: ')})" in text
+    assert "undefined (nothing exits)" in text
+    assert "none" not in text.split()
+
+
+def test_policies_that_let_pictures_exit_are_not_said_to_let_nothing_exit(compared):
+    text = _text(compared, toys.adoption(compared))
+    assert "nothing exit" not in text
+    assert "could be certified" not in text
+
+
+def test_the_confidence_of_the_exact_bounds_is_named(compared):
+    changed = compared.model_copy(update={"confidence": 0.95})
+    assert "exact upper bounds (one-sided, 95 %)" in _text(changed, toys.adoption(changed))

@@ -14,6 +14,7 @@ from stage1_core.report.wording import (
     RISK_SENTENCES,
     percent,
     points,
+    readable,
     seen,
     signed,
 )
@@ -65,3 +66,18 @@ def test_a_difference_without_unit_has_its_sign(difference, shown):
 def test_a_rate_without_trials_is_undefined():
     assert seen(0, 0) == "undefined (0 trials)"
     assert seen(0, 50) == "0 % (0 of 50)"
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("certified fnr_on_exited", "certified FNR on exited"),
+        ("val_test does not contradict", "VAL_TEST does not contradict"),
+        ("the rejection of coverage", "the rejection of coverage"),
+        ("my_fnr_on_exited_2", "my_fnr_on_exited_2"),
+        ("lower end of the 90% interval", "lower end of the 90\u00a0% interval"),
+        ("100 %, a % and %s", "100 %, a % and %s"),
+    ],
+)
+def test_a_stored_text_is_shown_with_the_words_of_people(stored, shown):
+    assert readable(stored) == shown

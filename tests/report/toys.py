@@ -15,9 +15,11 @@ from stage1_core.acceptance import (
     ValueCheck,
     Verdict,
 )
+from stage1_core.metrics.agreement import cross_checks, range_checks
 from stage1_core.metrics.bootstrap import BootstrapConfig
 from stage1_core.metrics.intervals import clopper_pearson_lower, clopper_pearson_upper
 from stage1_core.metrics.suite import TransformQuality, model_quality
+from stage1_core.phases.selective_evaluation import KeptHead, kept_head_check
 from stage1_core.policy import AnyPolicy, GatePolicyConfig, SoftmaxPolicyConfig
 from stage1_core.policy.comparison import ComparisonConfig, PolicyComparison, Side, compare
 from stage1_core.policy.constraint import RiskConstraint
@@ -34,6 +36,19 @@ LOG = [
     {"Epoch": epoch, "Train_Loss": 0.7 / epoch, "Val_Loss": 0.8 / epoch, "Val_Acc": 90.0 + epoch, "LR": 1e-4 / epoch}
     for epoch in range(1, 7)
 ]
+OPENING = {
+    "index": 0,
+    "time": "2026-03-05T09:41:07+00:00",
+    "event": "certified",
+    "purpose": "certify_uncalibrated_policy",
+    "subject": " ".join(digit * 64 for digit in "abc"),
+    "rows_digest": "d" * 64,
+    "reason": "certify a softmax policy: fnr_on_exited <= 0.02",
+    "delta_spent": 0.1,
+    "previous": "0" * 64,
+    "entry_digest": "e" * 64,
+}
+"""One line of an access log."""
 
 
 def rows(n: int, *, seed: int = 0, purpose: Purpose = Purpose.FINAL_EVALUATION) -> Predictions:
@@ -88,6 +103,15 @@ def gate_policy(certifying: int) -> AnyPolicy:
 
 
 @cache
+def comparison_without_exits() -> PolicyComparison:
+    """A gate that could not be certified against the softmax policy."""
+    selected = gated_rows(800, seed=1, purpose=Purpose.SELECT_MODEL)
+    softmax = Side("softmax", softmax_policy(3000, gated=True), selected)
+    config = ComparisonConfig(bootstrap=BootstrapConfig(resamples=200, level=0.9))
+    return compare(softmax, Side("gate", gate_policy(60), selected), config, exact_confidence=CONSTRAINT.confidence)
+
+
+@cache
 def comparison(*, gate_is_better: bool = True) -> PolicyComparison:
     """The gate against the softmax policy on the rows that selected the model, or the other way round."""
     selected = gated_rows(800, seed=1, purpose=Purpose.SELECT_MODEL)
@@ -124,6 +148,16 @@ def acceptance(verdict: Verdict) -> AcceptanceReport:
     return report
 
 
+def many_checks(missed: tuple[str, ...] = ()) -> AcceptanceReport:
+    """A report with all families of checks that a phase makes; those named in ``missed`` fail."""
+    final = rows(400)
+    kept = (KeptHead(metric=metric, logged_best=0.5, rescored=0.5) for metric in ("AUGRC", "accuracy"))
+    made = (*cross_checks(final), *range_checks(model_quality(final)), *(kept_head_check(head) for head in kept))
+    worse = {"value": 2.0, "bound": 1.0, "direction": Direction.AT_MOST}
+    checks = [check.model_copy(update=worse) if check.name in missed else check for check in made]
+    return AcceptanceReport.of("selective_evaluation", (*acceptance(Verdict.PASS).checks, *checks))
+
+
 def adoption(compared: PolicyComparison) -> AcceptanceReport:
     """Whether the challenger lets more exit."""
     gain = ValueCheck(
@@ -155,6 +189,7 @@ def contents(policy: AnyPolicy, final: Predictions, verdict: Verdict, *, compare
             "splits": {
                 name: {"rows": 4000, "roadwork": 812} for name in ("train", "val_select", "val_calib", "val_test")
             },
+            "openings": [OPENING, OPENING | {"index": 1, "event": "opened", "purpose": "final_evaluation"}],
         },
         figures=figures,
         provenance={"bundle digest": "ab" * 32, "configuration": '{\n  "seed": 7\n}'},

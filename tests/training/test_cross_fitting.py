@@ -15,6 +15,7 @@ from stage1_core.training.correctness_gate import CorrectnessGateConfig
 from stage1_core.training.cross_fitting import cross_fitting_folds, held_out_correctness, with_held_out_correctness
 from stage1_core.training.loop import train
 from stage1_core.training.optimizer import AdamWConfig
+from stage1_core.training.selection import SelectionConfig
 from tests.training.toys import feature_rows, select_rows, tiny_head, training
 
 GATED = training(objective=CorrectnessGateConfig(folds=3), epochs=2)
@@ -109,8 +110,10 @@ def test_selection_rows_decide_nothing():
     rows = feature_rows()
     fold = np.arange(75) % 4 == 0
     parts = rows.take(np.flatnonzero(~fold)), rows.take(np.flatnonzero(fold))
+    impatient = GATED.model_copy(update={"selection": SelectionConfig(patience=1), "epochs": 12})
     one, other = (
-        held_out_correctness(*parts, select, build(), GATED) for select in (select_rows(), select_rows(80, signal=-0.8))
+        held_out_correctness(*parts, select, build(), impatient)
+        for select in (select_rows(), select_rows(80, signal=-0.8))
     )
     assert np.array_equal(one, other)
 
@@ -152,6 +155,18 @@ def test_a_killed_call_goes_on_with_the_fold_it_was_in(tmp_path):
     found = cross_fitted(folder=tmp_path, build_model=lambda: built.append(1) or build())
     assert len(built) == 1
     assert np.array_equal(found.held_out_correct, whole.held_out_correct)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"identity": "toy"}'])
+def test_a_fold_whose_answers_cannot_be_read_is_fitted_again(tmp_path, content):
+    whole = cross_fitted(folder=tmp_path)
+    kept = (tmp_path / "fold-2.json").read_bytes()
+    (tmp_path / "fold-2.json").write_bytes(content)
+    built = []
+    found = cross_fitted(folder=tmp_path, build_model=lambda: built.append(1) or build())
+    assert len(built) == 1
+    assert np.array_equal(found.held_out_correct, whole.held_out_correct)
+    assert (tmp_path / "fold-2.json").read_bytes() == kept
 
 
 def test_answers_of_another_configuration_are_refused(tmp_path):

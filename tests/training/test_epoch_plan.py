@@ -46,6 +46,15 @@ def test_the_mean_loss_counts_rows_or_batches(average, expected):
     assert plan.totals(observed).tolist() == pytest.approx([expected, 9])
 
 
+def test_over_all_processes_the_mean_loss_is_that_of_the_rows():
+    """The loss of a row is its position, and 3 processes get unequal parts of micro-batches of 4."""
+    totals = torch.zeros(2, dtype=torch.float64)
+    for process in range(3):
+        plan = plan_of(process=process, processes=3)[1]
+        totals += plan.totals([torch.tensor([[float(own.mean()), len(own)] for own in plan.own])])
+    assert totals.tolist() == pytest.approx([np.arange(11).mean(), 11])
+
+
 def test_the_length_counts_micro_batches_and_whole_steps():
     length = plan_of(accumulation=CarriedAccumulation(micro_batches=2))[1].length(5)
     assert (length.epochs, length.micro_batches_per_epoch, length.updates_per_epoch) == (5, 3, 1)

@@ -156,6 +156,13 @@ def test_the_multiplier_moves_by_the_mean_excess_of_the_epoch():
     assert found.multiplier.item() == pytest.approx(1 + 20 * total / positives, rel=1e-5)
 
 
+def test_validated_rows_do_not_move_the_multiplier():
+    found = objective(multiplier=1.0).eval()
+    found.loss(output(), TARGETS)
+    found.end_epoch(lambda total: total)
+    assert found.multiplier.item() == 1
+
+
 def test_the_multiplier_does_not_fall_below_zero_and_forgets_the_epoch_before():
     found = objective(multiplier=1.0, train_max_fnr=0.999)
     found.loss(output(), TARGETS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from tests.report import toys
 pytestmark = pytest.mark.slow
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+MISSED = "NLL agrees with log(1 + exp) of the margins"
 SIZES = {"desk": (1280, 800), "telephone": (390, 844)}
 
 
@@ -27,6 +28,16 @@ def _accepted() -> str:
 
 def _rejected() -> str:
     return release_report(toys.contents(toys.softmax_policy(1500), toys.rows(600), Verdict.FAIL))
+
+
+def _many_checks() -> str:
+    contents = toys.contents(toys.softmax_policy(1500), toys.rows(600), Verdict.PASS)
+    return release_report(replace(contents, acceptance=toys.many_checks()))
+
+
+def _one_of_many_failed() -> str:
+    contents = toys.contents(toys.softmax_policy(1500), toys.rows(600), Verdict.PASS)
+    return release_report(replace(contents, acceptance=toys.many_checks(missed=(MISSED,))))
 
 
 def _no_exit() -> str:
@@ -44,12 +55,20 @@ def _gate_not_adopted() -> str:
     return comparison_report("stage1-roadwork 1.4.0", compared, toys.adoption(compared))
 
 
+def _gate_without_exits() -> str:
+    compared = toys.comparison_without_exits()
+    return comparison_report("stage1-roadwork 1.4.0", compared, toys.adoption(compared))
+
+
 PAGES: dict[str, tuple[Callable[[], str], str]] = {
     "accepted": (_accepted, "PASS"),
     "rejected": (_rejected, "FAIL"),
+    "many-checks": (_many_checks, "PASS"),
+    "one-of-many-failed": (_one_of_many_failed, "FAIL"),
     "no-exit": (_no_exit, "INSUFFICIENT EVIDENCE"),
     "gate": (_gate, "PASS"),
     "gate-not-adopted": (_gate_not_adopted, "NOT ADOPTED"),
+    "gate-without-exits": (_gate_without_exits, "NOT ADOPTED"),
 }
 """How each page is made, and the word that it must open with."""
 
@@ -114,3 +133,66 @@ def test_the_page_is_whole_quiet_and_answers_on_its_first_screen(opened):
     assert min(widths) > 0
     inner, outer = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert inner <= outer, "the body scrolls sideways"
+
+
+@pytest.fixture(params=list(SIZES))
+def show(request: pytest.FixtureRequest, browser: Browser, written: dict[str, Path]) -> Iterator[Callable[[str], Page]]:
+    """``show(name)``: one page, in each size unless a test names its own."""
+    width, height = SIZES[request.param]
+    with browser.new_page(viewport={"width": width, "height": height}) as page:
+
+        def opened_page(name: str) -> Page:
+            page.goto(written[name].as_uri(), wait_until="load")
+            return page
+
+        yield opened_page
+
+
+def test_folded_checks_are_opened_by_their_row(show):
+    page = show("many-checks")
+    check = page.get_by_text(MISSED)
+    assert not check.is_visible()
+    page.get_by_text("8 checks:").click()
+    assert check.is_visible()
+
+
+def test_a_failed_check_is_seen_without_opening_anything_and_is_the_first(show):
+    page = show("one-of-many-failed")
+    assert page.get_by_text(MISSED).is_visible()
+    assert page.locator(".checks tbody tr").first.inner_text().startswith(MISSED)
+
+
+def test_paper_shows_the_folded_checks(show):
+    page = show("many-checks")
+    page.emulate_media(media="print")
+    assert page.get_by_text(MISSED).evaluate("cell => cell.checkVisibility({contentVisibilityAuto: true})")
+    assert page.get_by_text(MISSED).bounding_box()["height"] > 0
+
+
+@pytest.mark.parametrize("show", ["desk"], indirect=True)
+def test_two_screens_of_a_desk_hold_every_reason_and_the_promise_with_its_count(show):
+    page = show("many-checks")
+    for seen in (page.locator("#why"), page.locator("#certificate tr", has_text="exact upper bound")):
+        box = seen.bounding_box()
+        assert box["y"] + box["height"] <= 2 * page.viewport_size["height"]
+
+
+def test_digests_are_never_broken_in_tables_of_many_columns(show):
+    page = show("accepted")
+    for digest in page.locator(".data code").all():
+        assert digest.evaluate("code => code.getClientRects().length") == 1
+        assert len(digest.get_attribute("title")) == 64
+    assert page.locator(".data code").count() == 12
+
+
+@pytest.mark.parametrize("show", ["desk"], indirect=True)
+def test_the_record_of_openings_fits_on_a_desk(show):
+    page = show("accepted")
+    inner, outer = page.locator(".data").last.evaluate("box => [box.scrollWidth, box.clientWidth]")
+    assert inner <= outer
+
+
+def test_figures_are_large_enough_for_their_letters(show):
+    page = show("gate")
+    for width in page.evaluate("[...document.images].map(image => image.clientWidth)"):
+        assert width >= 480

@@ -134,7 +134,7 @@ def _draw_counts(axes: Axes, bins: list[Bin]) -> None:
             xytext=(0, 2),
             textcoords="offset points",
             ha="center",
-            fontsize=canvas.TEXT_POINTS - 1,
+            fontsize=canvas.SMALL_POINTS,
             color=canvas.INK,
         )
     axes.set_ylim(0, 1.45 * max(b.rows for b in bins))

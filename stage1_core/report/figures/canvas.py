@@ -8,12 +8,13 @@ from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 INK = "#1f2933"
 MUTED = "#66717e"
 GREYED = "#b4bcc5"
 GRID = "#e4e8ec"
+INTERVAL = "#e9ecef"
 BLUE = "#0072b2"
 ORANGE = "#e69f00"
 VERMILLION = "#d55e00"
@@ -23,8 +24,10 @@ GREEN = "#009e73"
 SIZE_INCHES = (8.0, 5.2)
 """One size, so that figures stand side by side."""
 DOTS_PER_INCH = 150
-TEXT_POINTS = 11
-TITLE_POINTS = 12.5
+TEXT_POINTS = 12
+SMALL_POINTS = 11
+TITLE_POINTS = 13
+"""Sizes that can be read where a figure is shown at half its size."""
 
 Side = Literal["left", "center", "right"]
 
@@ -57,7 +60,7 @@ def title(axes: Axes, text: str) -> None:
 
 def legend(axes: Axes) -> None:
     """Legend inside the frame on a light ground, for small charts."""
-    axes.legend(fontsize=TEXT_POINTS - 1, labelcolor=INK, framealpha=0.92, edgecolor=GRID, fancybox=False)
+    axes.legend(fontsize=SMALL_POINTS, labelcolor=INK, framealpha=0.92, edgecolor=GRID, fancybox=False)
 
 
 def legend_below(axes: Axes) -> None:
@@ -66,7 +69,14 @@ def legend_below(axes: Axes) -> None:
     assert figure is not None
     handles, _ = axes.get_legend_handles_labels()
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=2, fontsize=TEXT_POINTS - 1, labelcolor=INK, frameon=False
+        handles=handles,
+        loc="outside lower center",
+        ncols=2,
+        fontsize=SMALL_POINTS,
+        handlelength=1.5,
+        columnspacing=1.2,
+        labelcolor=INK,
+        frameon=False,
     )
 
 
@@ -99,7 +109,7 @@ def corner(axes: Axes, text: str, *, side: Side, alarm: bool = False) -> None:
         transform=axes.transAxes,
         ha=side,
         va="top",
-        fontsize=TEXT_POINTS - 1,
+        fontsize=SMALL_POINTS,
         color=VERMILLION if alarm else INK,
         fontweight="bold" if alarm else "normal",
     )
@@ -111,9 +121,10 @@ def note(axes: Axes, text: str) -> None:
 
 
 def percent_axis(axes: Axes, which: Literal["x", "y"]) -> None:
-    """Show fractions as percent, with the decimals that the range needs."""
+    """Show fractions as percent, without decimals that say nothing: 0.005 is "0.5 %", 0.6 is "60 %"."""
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    # The rounding takes away what is left of sums of binary fractions, the addition a negative zero.
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _minus(f"{round(100 * value, 6) + 0.0:g} %")))
 
 
 def whole_numbers(most: int = 6) -> MaxNLocator:
@@ -122,8 +133,13 @@ def whole_numbers(most: int = 6) -> MaxNLocator:
 
 
 def plain_numbers() -> FuncFormatter:
-    """Ticks as people write them: 1,000 and 0.05, with an exponent only below 0.0001."""
-    return FuncFormatter(lambda value, _: f"{value:,.0f}" if value == round(value) else f"{value:.3g}")
+    """Ticks as people write them: 1,000, −20 and 0.05, with an exponent only below 0.0001."""
+    return FuncFormatter(lambda value, _: _minus(f"{value:,.0f}" if value == round(value) else f"{value:.3g}"))
+
+
+def _minus(number: str) -> str:
+    """A hyphen in front of the number becomes a minus sign."""
+    return f"−{number[1:]}" if number.startswith("-") else number
 
 
 def describe(figure: Figure, text: str) -> Figure:

@@ -24,7 +24,6 @@ BETTER: Mapping[str, str] = MappingProxyType(
     }
 )
 """What is compared, from top to bottom, and which way is good."""
-SMALL_POINTS = canvas.TEXT_POINTS - 1
 LOOKS = ((canvas.BLUE, "o"), (canvas.ORANGE, "s"))
 """Of the incumbent and of the challenger."""
 
@@ -78,9 +77,12 @@ def _draw_values(axes: Axes, sides: Sequence[ComparedPolicy], counted: Sequence[
         height = 0.5 - place
         if risk.rate is None:
             axes.plot([], [], marker, color=colour, label=side.name)
-            text = f"{side.name}: undefined (0 trials)"
+            why = "0 trials" if side.no_exit_reason is None else "nothing exits"
+            text = f"{side.name}: undefined ({why})"
             place_in = axes.get_yaxis_transform()
-            axes.text(0.02, height, text, transform=place_in, va="center", fontsize=SMALL_POINTS, color=canvas.MUTED)
+            axes.text(
+                0.02, height, text, transform=place_in, va="center", fontsize=canvas.SMALL_POINTS, color=canvas.MUTED
+            )
             continue
         reach = [[risk.rate - risk.lower_bound], [risk.upper_bound - risk.rate]]
         axes.errorbar(
@@ -92,7 +94,7 @@ def _draw_values(axes: Axes, sides: Sequence[ComparedPolicy], counted: Sequence[
             xytext=(9, 0),
             textcoords="offset points",
             va="center",
-            fontsize=SMALL_POINTS,
+            fontsize=canvas.SMALL_POINTS,
             color=canvas.INK,
         )
 
@@ -104,6 +106,7 @@ def _draw_difference(axes: Axes, difference: Interval | None) -> None:
     _lay_out(axes, reach=1.0)
     axes.xaxis.set_major_formatter(canvas.plain_numbers())
     if difference.value is None or difference.lower is None or difference.upper is None:
+        axes.set_axis_off()
         canvas.note(axes, "undefined")
         return
     axes.axvline(0, color=canvas.INK, linewidth=1.2, linestyle=(0, (5, 3)))
@@ -124,16 +127,17 @@ def _lay_out(axes: Axes, *, reach: float) -> None:
 
 
 def _head(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=SMALL_POINTS, color=canvas.INK, pad=5)
+    axes.set_title(text, loc="left", fontsize=canvas.SMALL_POINTS, color=canvas.INK, pad=5)
 
 
 def _share_scale(strips: Sequence[Axes], low: float | None = None) -> None:
     """One scale for all, from ``low`` or, without it, symmetric around zero; only the lowest strip names it."""
-    limits = [limit for axes in strips for limit in axes.get_xlim()]
-    high = max(limits) if low is not None else max(abs(limit) for limit in limits)
-    for axes in strips:
+    drawn = [axes for axes in strips if axes.axison]
+    limits = [limit for axes in drawn for limit in axes.get_xlim()]
+    high = max((limit if low is not None else abs(limit) for limit in limits), default=1.0)
+    for axes in drawn:
         axes.set_xlim(-high if low is None else low, high)
-        axes.tick_params(labelbottom=axes is strips[-1])
+        axes.tick_params(labelbottom=axes is drawn[-1])
 
 
 def _in_words(side: ComparedPolicy, risk: CountedRisk) -> str:

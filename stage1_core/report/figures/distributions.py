@@ -72,7 +72,7 @@ def exit_distributions(measured: Measured, constraint: RiskConstraint) -> Figure
         label=f"ceiling {percent(constraint.max_risk)}",
     )
     if bound.trials:
-        sure, independent = percent(evaluation.confidence), f"{bound.trials:,} independent rows"
+        sure, independent = percent(evaluation.confidence), f"{bound.trials:,} independent"
         label = f"exact {sure} upper bound {percent(bound.upper_bound)} ({independent})"
         risky.axvline(bound.upper_bound, color=canvas.VERMILLION, linewidth=1.8, linestyle=":", label=label)
     risky.set_xlim(left=0)
@@ -90,13 +90,13 @@ def _histogram(axes: Axes, draws: Float, interval: Interval, level: float, colou
     axes.yaxis.set_major_locator(canvas.whole_numbers(4))
     low, high = float(defined.min()), float(defined.max())
     if low == high:
-        axes.bar(low, defined.size, width=0.1 * CONSTANT_REACH, color=colour, alpha=0.75)
+        axes.bar(low, defined.size, width=0.1 * CONSTANT_REACH, color=colour)
         axes.set_xlim(low - CONSTANT_REACH, low + CONSTANT_REACH)
     else:
-        axes.hist(defined, bins=N_BINS, color=colour, alpha=0.75)
+        axes.hist(defined, bins=N_BINS, color=colour)
     if interval.lower is not None and interval.upper is not None:
         label = f"{percent(level)} interval"
-        axes.axvspan(interval.lower, interval.upper, color=canvas.MUTED, alpha=0.14, linewidth=0, label=label)
+        axes.axvspan(interval.lower, interval.upper, color=canvas.INTERVAL, linewidth=0, zorder=0.4, label=label)
     if interval.value is not None:
         axes.axvline(interval.value, color=canvas.INK, linewidth=1.8, label="value on the rows themselves")
 

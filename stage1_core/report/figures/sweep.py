@@ -45,16 +45,15 @@ def certificate_sweep(policy: AnyPolicy, constraint: RiskConstraint) -> Figure:
     top = float(np.clip(1.25 * bounds[: certified + 1].max(), 2 * constraint.max_risk, highest))
     _draw_levels(axes, levels, bounds, certified, top, constraint.confidence)
     axes.axhline(constraint.max_risk, color=canvas.INK, linewidth=1.2, linestyle=(0, (5, 3)))
-    # Curves of a certified policy cross the ceiling on the right, others lie above it on the left.
-    side: canvas.Side = "right" if policy.threshold is None else "left"
+    # In the margin: inside, curves and marks of some policy cross every place along the line.
     axes.annotate(
-        f"ceiling {percent(constraint.max_risk)}",
-        (float(side == "right"), constraint.max_risk),
+        f"ceiling\n{percent(constraint.max_risk)}",
+        (1, constraint.max_risk),
         xycoords=("axes fraction", "data"),
-        xytext=(-4 if side == "right" else 4, 4),
+        xytext=(6, 0),
         textcoords="offset points",
-        ha=side,
-        fontsize=canvas.TEXT_POINTS - 1,
+        va="center",
+        fontsize=canvas.SMALL_POINTS,
         color=canvas.INK,
     )
     if policy.threshold is not None:
@@ -88,20 +87,21 @@ def _draw_levels(
     tested = slice(0, min(len(levels), certified + 1))
     untested = slice(max(tested.stop - 1, 0), len(levels))
     sure = percent(confidence)
+    for values, line, colour, label in (
+        (shown, "o-", canvas.BLUE, f"exact {sure} upper bound"),
+        (observed, "s:", canvas.ORANGE, "observed"),
+    ):
+        axes.plot(coverage[tested], values[tested], line, color=colour, label=label, markersize=4.5, linewidth=1.8)
     if len(levels) > tested.stop:
         axes.plot(
             coverage[untested],
             shown[untested],
             color=canvas.GREYED,
             linewidth=1.2,
+            zorder=1.5,
             label="behind the first failure: not tested",
         )
-        axes.plot(coverage[untested], observed[untested], color=canvas.GREYED, linewidth=1.2, linestyle=":")
-    for values, line, colour, label in (
-        (shown, "o-", canvas.BLUE, f"exact {sure} upper bound"),
-        (observed, "s:", canvas.ORANGE, "observed"),
-    ):
-        axes.plot(coverage[tested], values[tested], line, color=colour, label=label, markersize=4.5, linewidth=1.8)
+        axes.plot(coverage[untested], observed[untested], color=canvas.GREYED, linewidth=1.2, linestyle=":", zorder=1.5)
     if certified < len(levels):
         failed = levels[certified]
         label = f"first failure (p = {failed.p_value:.4g}, needs ≤ {1 - confidence:.2g})"
@@ -127,11 +127,9 @@ def _name_thresholds(axes: Axes, levels: Sequence[SweepLevel]) -> None:
             names.append(f"{level.threshold:.3g}")
     upper = axes.secondary_xaxis("top")
     upper.set_xticks(places, labels=names)
-    upper.tick_params(colors=canvas.MUTED, labelcolor=canvas.MUTED, labelsize=canvas.TEXT_POINTS - 1)
+    upper.tick_params(colors=canvas.MUTED, labelcolor=canvas.MUTED, labelsize=canvas.SMALL_POINTS)
     upper.spines["top"].set_visible(False)
-    upper.set_xlabel(
-        "exit threshold τ, a probability: strict → lax", fontsize=canvas.TEXT_POINTS - 1, color=canvas.MUTED
-    )
+    upper.set_xlabel("exit threshold τ, a probability: strict → lax", fontsize=canvas.SMALL_POINTS, color=canvas.MUTED)
 
 
 def _estimate(level: SweepLevel) -> RiskEstimate:

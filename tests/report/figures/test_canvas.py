@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 
 import matplotlib.pyplot as plt
+import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -41,3 +42,26 @@ def test_a_png_carries_its_description_and_neither_time_nor_software():
 def test_figures_leave_nothing_in_pyplot():
     png_bytes(_drawn())
     assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("fraction", "shown"),
+    [
+        (0.02, "2 %"),
+        (0.005, "0.5 %"),
+        (0.1 + 0.2, "30 %"),
+        (-0.0, "0 %"),
+        (1e-19, "0 %"),
+        (1, "100 %"),
+        (-0.02, "−2 %"),
+    ],
+)
+def test_percent_ticks_have_no_empty_decimals(fraction, shown):
+    axes = canvas.new_figure().add_subplot()
+    canvas.percent_axis(axes, "x")
+    assert axes.xaxis.get_major_formatter()(fraction) == shown
+
+
+@pytest.mark.parametrize(("value", "shown"), [(-50.0, "−50"), (-0.25, "−0.25"), (1000.0, "1,000"), (0.05, "0.05")])
+def test_plain_ticks_have_a_minus_sign(value, shown):
+    assert canvas.plain_numbers()(value) == shown

@@ -5,6 +5,7 @@ import pytest
 from stage1_core.metrics.bootstrap import Interval
 from stage1_core.report.figures.canvas import png_bytes
 from stage1_core.report.figures.comparison import BETTER, comparison_figure
+from tests.report import toys
 
 
 def _strips(figure):
@@ -66,3 +67,11 @@ def test_rows_groups_and_level_are_on_the_axes(compared):
     figure = comparison_figure(compared)
     assert f"n = {compared.rows:,}, {compared.groups:,} groups" in figure.axes[-2].get_xlabel()
     assert "90 % intervals" in figure.axes[-1].texts[0].get_text()
+
+
+def test_a_policy_without_exits_is_said_to_let_nothing_exit_and_has_no_empty_scales():
+    strips = _strips(comparison_figure(toys.comparison_without_exits()))
+    for values, change in strips[1:]:
+        assert "gate: undefined (nothing exits)" in [text.get_text() for text in values.texts]
+        assert not change.axison
+    assert strips[0][1].axison

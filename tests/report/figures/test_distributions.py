@@ -71,3 +71,22 @@ def test_an_evaluation_of_no_rows_can_be_drawn(make_rows, certified, measure, co
     assert np.isnan(measured.draws["augrc"]).all()
     assert png_bytes(augrc_distribution(measured))
     assert png_bytes(exit_distributions(measured, constraint))
+
+
+def test_the_interval_lies_behind_the_bars(make_rows, certified, measure):
+    (axes,) = augrc_distribution(measure(certified, make_rows(300))).axes
+    (span,) = [patch for patch in axes.patches if patch.get_label() == "95 % interval"]
+    assert all(span.get_zorder() < patch.get_zorder() for patch in axes.patches if patch is not span)
+
+
+def test_the_legend_of_many_rows_stays_on_the_paper(make_rows, certified, measure, constraint):
+    measured = measure(certified, make_rows(300))
+    bound = measured.evaluation.exits.fnr_on_exited.model_copy(update={"trials": 1_234_567})
+    exits = measured.evaluation.exits.model_copy(update={"fnr_on_exited": bound})
+    figure = exit_distributions(
+        measured._replace(evaluation=measured.evaluation.model_copy(update={"exits": exits})), constraint
+    )
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= figure.bbox.x0
+    assert box.x1 <= figure.bbox.x1

@@ -110,3 +110,24 @@ def test_a_search_without_candidates_says_so(no_exit, constraint):
 
 def test_the_axes_name_the_number_of_rows(certified, constraint):
     assert "n = 1,500" in certificate_sweep(certified, constraint).axes[0].get_xlabel()
+
+
+def test_the_name_of_the_ceiling_stands_beside_its_line_where_no_curve_can_be(certified, no_exit, gate, constraint):
+    for policy in (certified, no_exit, gate):
+        figure = certificate_sweep(policy, constraint)
+        figure.draw_without_rendering()
+        (name,) = [text for text in figure.axes[0].texts if text.get_text() == "ceiling\n2 %"]
+        box, frame = name.get_window_extent(), figure.axes[0].get_window_extent()
+        assert frame.x1 <= box.x0 < box.x1 <= figure.bbox.x1
+        line = figure.axes[0].transData.transform((0, constraint.max_risk))[1]
+        assert (box.y0 + box.y1) / 2 == pytest.approx(line, abs=5)
+
+
+def test_the_legend_of_large_counts_stays_on_the_paper(certified, constraint):
+    levels = (_level(0.987654321, 390, 10_234, 876_543, certified=True, p_value=0.05),)
+    policy = certified.model_copy(update={"sweep_results": levels, "exit_threshold": 0.987654321})
+    figure = certificate_sweep(policy, constraint)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= figure.bbox.x0
+    assert box.x1 <= figure.bbox.x1
