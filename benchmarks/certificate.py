@@ -23,7 +23,7 @@ from scipy.stats import norm
 
 from stage1_core.policy import SoftmaxPolicy, SoftmaxPolicyConfig
 from stage1_core.policy.constraint import RiskConstraint
-from stage1_core.policy.softmax import QuantileGrid, confidence
+from stage1_core.policy.softmax import QuantileGrid
 from stage1_core.predictions import Float, Predictions, Scores
 from stage1_core.splits import Purpose
 
@@ -87,7 +87,7 @@ def controller_for(order: Predictions, certify: Predictions, method: str) -> Bin
         return called
 
     levels = CONFIG.grid.levels(order)
-    levels = levels[levels <= confidence(certify.scores)[certify.labels == 1].max()]
+    levels = levels[levels <= certify.scores.confidence[certify.labels == 1].max()]
     return BinaryClassificationController(
         predict,
         BinaryRisk(lambda y, p: p == 0, lambda y, p: (y == 1) & ~np.isnan(p), higher_is_better=False),

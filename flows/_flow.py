@@ -11,7 +11,6 @@ import prefect
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from stage1_core.acceptance import AcceptanceReport
 from stage1_core.errors import NotAdopted, PhaseRejected
 from tasks.phase import ReleasedPhase
 
@@ -39,9 +38,7 @@ def phase(name: str) -> Callable[[Callable[P, R]], prefect.Flow[P, R]]:
                 return cast(R, state)  # Prefect takes a returned state for the outcome of the run
             except NotAdopted as outcome:
                 standing = ReleasedPhase.model_validate(outcome.standing)
-                turned_down = AcceptanceReport.model_validate(outcome.report)
-                kept = standing.model_copy(update={"turned_down": turned_down})
-                return cast(R, Completed(name="NotAdopted", message=str(outcome), data=kept))
+                return cast(R, Completed(name="NotAdopted", message=str(outcome), data=standing))
 
         # The page's form is made from the body's parameters, whose types must be looked up where the body stands.
         run.__signature__ = inspect.signature(body, eval_str=True)  # type: ignore[attr-defined]

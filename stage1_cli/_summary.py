@@ -36,8 +36,10 @@ def run_and_summarise(flow: Flow[Any, Any], config: FrozenModel) -> None:
         typer.echo(f"{rejected.report['phase']}: {rejected.report['verdict']}; it released nothing", err=True)
         sys.exit(NOT_ACCEPTED)
     if released.turned_down is not None:
-        console.print(_acceptance_table(released.turned_down.model_dump(mode="json"), title="Not adopted"))
-        typer.echo(f"{released.turned_down.phase}: not adopted; nothing new was released, {released.phase} stands")
+        report, folder = released.turned_down.report, released.turned_down.run.folder
+        console.print(_acceptance_table(report.model_dump(mode="json"), title="Not adopted"))
+        typer.echo(f"{report.phase}: not adopted; nothing new was released, {released.phase} stands")
+        typer.echo(f"the comparison: {folder / 'comparison.html'}")
     console.print(_release_table(released, title="Released" if released.turned_down is None else "Stands"))
 
 

@@ -62,13 +62,12 @@ class PhaseRejected(Stage1Error):
 class NotAdopted(Stage1Error):
     """A challenger is not better than what is released. An outcome, not a failure: what stands goes on standing.
 
-    Carries the report of the comparison, and what stands, as plain JSON data, so that it survives pickling.
+    Carries what stands, with why, as plain JSON data, so that it survives pickling.
     """
 
-    def __init__(self, message: str, report: dict[str, object], standing: dict[str, object]) -> None:
+    def __init__(self, message: str, standing: dict[str, object]) -> None:
         super().__init__(message)
-        self.report = report
         self.standing = standing
 
-    def __reduce__(self) -> tuple[type[NotAdopted], tuple[str, dict[str, object], dict[str, object]]]:
-        return NotAdopted, (str(self), self.report, self.standing)
+    def __reduce__(self) -> tuple[type[NotAdopted], tuple[str, dict[str, object]]]:
+        return NotAdopted, (str(self), self.standing)

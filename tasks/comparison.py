@@ -16,7 +16,7 @@ from tasks._task import effect, task
 from tasks._workspace import store
 from tasks.acceptance import ACCEPTANCE_FILE, load_acceptance
 from tasks.pages import show_acceptance, show_figures, show_links
-from tasks.phase import PhaseArtifacts, ReleasedPhase
+from tasks.phase import PhaseArtifacts, ReleasedPhase, TurnedDown
 from tasks.policy import load_gate_policy, load_policy, load_predictions
 from tasks.runs import RunRef, place
 from tasks.tracking import client, comparison_metrics, finish, log_metrics
@@ -90,7 +90,8 @@ def require_better(run: RunRef, adoption: ArtifactRef, standing: ReleasedPhase) 
     report = load_acceptance(adoption)
     if not report.passed:
         finish(run.mlflow_run_id, succeeded=True)
-        raise NotAdopted(report.summary(), report.model_dump(mode="json"), standing.model_dump(mode="json"))
+        stands = standing.model_copy(update={"turned_down": TurnedDown(report=report, run=run)})
+        raise NotAdopted(report.summary(), stands.model_dump(mode="json"))
 
 
 def load_comparison(ref: ArtifactRef) -> PolicyComparison:

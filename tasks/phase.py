@@ -32,6 +32,15 @@ class PhaseArtifacts(FrozenModel):
         return {name: ref.sha256 for name, ref in self if ref is not None}
 
 
+class TurnedDown(FrozenModel):
+    """A challenger that was not adopted."""
+
+    report: AcceptanceReport
+    """What it was asked, and what it missed."""
+    run: RunRef
+    """Where its comparison lies."""
+
+
 class ReleasedPhase(FrozenModel):
     """What a phase released, and where to look at it."""
 
@@ -42,8 +51,8 @@ class ReleasedPhase(FrozenModel):
     run: RunRef
     evaluation: Evaluation
     certified: RiskCheck
-    turned_down: AcceptanceReport | None = None
-    """Why a later phase's challenger was not adopted in its place, where there was one."""
+    turned_down: TurnedDown | None = None
+    """The later phase's challenger that was not adopted in its place, where there was one."""
 
     @staticmethod
     def of(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stage1_core.acceptance import AcceptanceCheck, AcceptanceReport, Direction, FactCheck, ValueCheck
 from stage1_core.bundle.manifest import ReleaseConfig
@@ -57,6 +57,12 @@ class GateConfig(FrozenModel):
     """What must be proven before the release."""
     release: ReleaseConfig = ReleaseConfig()
     """Name, version and contents of the bundle."""
+
+    @model_validator(mode="after")
+    def _has_a_gate(self) -> Self:
+        if not self.head.gated:
+            raise ValueError("head.gated is false; this phase trains a gate, so leave it true")
+        return self
 
     @property
     def data(self) -> DataConfig:

@@ -17,11 +17,6 @@ from stage1_core.splits import Purpose
 Threshold = Annotated[float, Field(ge=0.5, le=1)]
 
 
-def confidence(scores: Scores) -> Float:
-    """``(n,)`` probability of the likelier class, in [0.5, 1]."""
-    return scores.confidence
-
-
 class ThresholdExit(FrozenModel):
     """The bare exit rule, before and after it is certified: p₁ >= τ or p₁ <= 1 - τ."""
 

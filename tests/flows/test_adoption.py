@@ -15,7 +15,7 @@ from stage1_core.policy.evaluation import evaluate
 from stage1_core.policy.softmax import ThresholdExit
 from stage1_core.splits import Purpose
 from tasks._task import gate
-from tasks.phase import PhaseArtifacts, ReleasedPhase
+from tasks.phase import PhaseArtifacts, ReleasedPhase, TurnedDown
 from tasks.registry import Registered
 from tasks.runs import RunRef
 from tests.toys import predictions_of
@@ -51,7 +51,8 @@ def released(name: str) -> ReleasedPhase:
 @gate
 def turn_down(standing: ReleasedPhase) -> None:
     """Raises, whatever it is given."""
-    raise NotAdopted(WORSE.summary(), WORSE.model_dump(mode="json"), standing.model_dump(mode="json"))
+    why = TurnedDown(report=WORSE, run=standing.run)
+    raise NotAdopted(WORSE.summary(), standing.model_copy(update={"turned_down": why}).model_dump(mode="json"))
 
 
 @phase("challenge")
@@ -76,7 +77,7 @@ def test_the_state_is_completed_and_says_what_was_decided(workspace):
 def test_the_result_is_what_stands_with_the_reason(workspace):
     found = challenge([])
     assert found.phase == "selective_evaluation"
-    assert found.turned_down == WORSE
+    assert found.turned_down.report == WORSE
 
 
 def test_a_parent_goes_on_with_what_stands(workspace):
@@ -84,6 +85,5 @@ def test_a_parent_goes_on_with_what_stands(workspace):
 
 
 def test_the_outcome_survives_pickling():
-    outcome = NotAdopted("not better", {"phase": "toy"}, {"phase": "old"})
-    again = pickle.loads(pickle.dumps(outcome))
-    assert (str(again), again.report, again.standing) == ("not better", {"phase": "toy"}, {"phase": "old"})
+    again = pickle.loads(pickle.dumps(NotAdopted("not better", {"phase": "old"})))
+    assert (str(again), again.standing) == ("not better", {"phase": "old"})

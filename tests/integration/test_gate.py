@@ -97,14 +97,14 @@ class TestANeedlessGate:
     def test_nothing_is_released_and_what_stood_stands(self, turned_down):
         assert (turned_down.state.is_completed(), turned_down.state.name) == (True, "NotAdopted")
         assert turned_down.released.phase == "selective_evaluation"
-        assert "gain in coverage over softmax" in turned_down.released.turned_down.summary()
+        assert "gain in coverage over softmax" in turned_down.released.turned_down.report.summary()
         assert len(MlflowClient().search_model_versions("name = 'toy'")) == 2
 
     def test_the_test_rows_stayed_closed_for_it(self, turned_down):
         assert openings(turned_down.workspace) == [*TWO_SOFTMAX_PHASES, "certified certify_policy"]
 
     def test_the_comparison_can_be_read(self, turned_down):
-        (page,) = (turned_down.workspace / "runs").glob("*/comparison.html")
+        page = turned_down.released.turned_down.run.folder / "comparison.html"
         assert "not adopted" in page.read_text().lower()
 
     def test_its_mlflow_run_is_a_finished_one_with_the_differences(self, turned_down):

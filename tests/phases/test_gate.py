@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from stage1_core.acceptance import AcceptanceReport, CountedRisk, FactCheck, Verdict
 from stage1_core.metrics.bootstrap import Interval
 from stage1_core.metrics.gate_quality import GateQuality
 from stage1_core.metrics.risk import exit_error
 from stage1_core.metrics.suite import ExitQuality, model_quality
+from stage1_core.model.head import HeadConfig
 from stage1_core.phases.gate import GateAcceptance, GateConfig, adoption_report, gate_report, training_report
 from stage1_core.phases.selective_evaluation import SelectiveEvaluationConfig
 from stage1_core.policy import GatePolicyConfig, NoExit
@@ -210,3 +212,9 @@ class TestRelease:
         undecided = {check.name for check in found.checks if check.verdict is Verdict.INSUFFICIENT_EVIDENCE}
         assert undecided >= {"certified fnr_on_exited", "exit error on the certifying rows"}
         assert "the gate ranks nothing" in found.summary()
+
+
+def test_a_head_without_a_gate_is_refused_before_anything_runs(tmp_path):
+    previous = SelectiveEvaluationConfig(previous=toy_config(tmp_path))
+    with pytest.raises(ValidationError, match=r"head\.gated is false"):
+        GateConfig(previous=previous, head=HeadConfig())

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from stage1_core.metrics.calibration_error import ece
 from stage1_core.metrics.intervals import clopper_pearson_lower, clopper_pearson_upper
 from stage1_core.policy import GatePolicy
-from stage1_core.policy.softmax import confidence
 from stage1_core.predictions import Boolean, Float, Predictions
 from stage1_core.report.figures import canvas
 from stage1_core.report.wording import percent
@@ -55,7 +54,7 @@ def reliability(predictions: Predictions) -> Figure:
     Confidence is the probability of the likelier class, so two classes fill only the five bins above one half.
     """
     stated = Stated("Reliability diagram", "confidence: probability of the likelier class", lowest=0.5)
-    return _diagram(stated, confidence(predictions.scores), _right(predictions))
+    return _diagram(stated, predictions.scores.confidence, _right(predictions))
 
 
 def gate_reliability(predictions: Predictions, policy: GatePolicy) -> Figure:

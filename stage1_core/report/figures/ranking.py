@@ -14,7 +14,6 @@ from stage1_core.metrics.risk import coverage, exit_error
 from stage1_core.metrics.risk_coverage import augrc, risk_coverage_curve
 from stage1_core.metrics.statistics import risk_at_coverage_of
 from stage1_core.policy.certify import Decides
-from stage1_core.policy.softmax import confidence
 from stage1_core.predictions import Boolean, Float, Predictions
 from stage1_core.report.figures import canvas
 from stage1_core.report.wording import percent
@@ -44,7 +43,7 @@ class Band(NamedTuple):
 def rankings(predictions: Predictions) -> tuple[Ranking, ...]:
     """By confidence, and by the gate where the head has one."""
     scores = predictions.scores
-    by_confidence = Ranking("confidence", confidence(scores), canvas.BLUE, "solid")
+    by_confidence = Ranking("confidence", scores.confidence, canvas.BLUE, "solid")
     if scores.gate_logits is None:
         return (by_confidence,)
     return by_confidence, Ranking("gate", scores.gate_logits, canvas.ORANGE, "dashed")

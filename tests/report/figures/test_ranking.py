@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from stage1_core.metrics.risk_coverage import augrc
-from stage1_core.policy.softmax import confidence
 from stage1_core.report.figures.canvas import png_bytes
 from stage1_core.report.figures.ranking import BAND_COVERAGES, rankings, risk_coverage
 
@@ -81,7 +80,7 @@ def test_the_augrc_of_each_ranking_is_in_the_legend_and_n_on_the_axis(make_gated
     rows = make_gated_rows(600)
     figure = risk_coverage(rows, gate)
     failure = rows.scores.likelier_class != rows.labels
-    for name, values in (("confidence", confidence(rows.scores)), ("gate", rows.scores.gate_logits)):
+    for name, values in (("confidence", rows.scores.confidence), ("gate", rows.scores.gate_logits)):
         assert f"by {name}: AUGRC {augrc(values, failure):.4f}" in _legend(figure)
     assert "n = 600" in figure.axes[1].get_xlabel()
 
