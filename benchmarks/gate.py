@@ -74,43 +74,36 @@ class Division:
         self.features: Features = extract_features(
             self.ledger.samples, config.backbone, config.transform, store_folder=feature_folder(), device=best_device()
         )
-        self._place = {name: index for index, name in enumerate(self.features.ids.tolist())}
 
     def head(self, shape: HeadConfig, training: TrainingConfig) -> Head:
         """Trained on this division."""
-        fit_rows, select_rows = self._feature_rows(Purpose.FIT_WEIGHTS), self._feature_rows(Purpose.SELECT_MODEL)
+        fit_rows, select_rows = (
+            FeatureRows.read(self.features, self.ledger, purpose)
+            for purpose in (Purpose.FIT_WEIGHTS, Purpose.SELECT_MODEL)
+        )
         groups = self.ledger.rows(Purpose.FIT_WEIGHTS)["group"].to_numpy(dtype=np.str_)
         with tempfile.TemporaryDirectory() as place:
             head, _ = fit_head(shape, training, fit_rows, groups, select_rows, Path(place), identity="benchmark")
         return head
 
-    def predictions(self, head: Head, purpose: Purpose) -> Predictions:
-        """Of the rows of ``purpose``."""
-        rows, table = self._feature_rows(purpose), self.ledger.rows(purpose)
-        groups, sources = (table[name].to_numpy(dtype=np.str_) for name in ("group", "source"))
-        return Predictions(
-            purpose, predict_features(head, rows.features.numpy(), rows.ids), rows.labels, groups, sources
-        )
-
-    def _feature_rows(self, purpose: Purpose) -> FeatureRows:
-        rows = self.ledger.rows(purpose)
-        values = self.features.values[[self._place[name] for name in rows["id"]]]
-        labels = rows["label"].to_numpy(dtype=np.int64)
-        return FeatureRows.of(purpose, rows["id"].to_numpy(dtype=np.str_), values, labels)
+    def predictions(self, head: Head, *purposes: Purpose) -> list[Predictions]:
+        """Of the rows of each purpose."""
+        rows = [FeatureRows.read(self.features, self.ledger, purpose) for purpose in purposes]
+        return [
+            self.ledger.labelled(part.purpose, predict_features(head, part.features.numpy(), part.ids)) for part in rows
+        ]
 
 
 def policies(division: Division) -> Iterator[tuple[str, AnyPolicy, Predictions, float | None, bool]]:
     """(name, policy, test rows, AUGRC of its score, whether its phase would adopt it)."""
     config = division.config
     plain = division.head(config.previous.head, config.previous.training)
-    order, both, half, final = (
-        division.predictions(plain, purpose)
-        for purpose in (
-            Purpose.SELECT_MODEL,
-            Purpose.CERTIFY_UNCALIBRATED_POLICY,
-            Purpose.CERTIFY_POLICY,
-            Purpose.FINAL_EVALUATION,
-        )
+    order, both, half, final = division.predictions(
+        plain,
+        Purpose.SELECT_MODEL,
+        Purpose.CERTIFY_UNCALIBRATED_POLICY,
+        Purpose.CERTIFY_POLICY,
+        Purpose.FINAL_EVALUATION,
     )
     softmax = SoftmaxPolicyConfig().fit(order, both, config.constraint)
     incumbent = Side("softmax", softmax, order)
@@ -119,14 +112,8 @@ def policies(division: Division) -> Iterator[tuple[str, AnyPolicy, Predictions, 
     yield "softmax, half the rows", SoftmaxPolicyConfig().fit(order, half, config.constraint), final, augrc, False
     for name, recipe in (("correctness gate", gate_demo()), ("SelectiveNet gate", gate_demo_selectivenet())):
         head = division.head(recipe.head, recipe.training)
-        order, calibrate, half, final = (
-            division.predictions(head, purpose)
-            for purpose in (
-                Purpose.SELECT_MODEL,
-                Purpose.FIT_CALIBRATOR,
-                Purpose.CERTIFY_POLICY,
-                Purpose.FINAL_EVALUATION,
-            )
+        order, calibrate, half, final = division.predictions(
+            head, Purpose.SELECT_MODEL, Purpose.FIT_CALIBRATOR, Purpose.CERTIFY_POLICY, Purpose.FINAL_EVALUATION
         )
         gate = recipe.policy.fit(order, half, config.constraint, calibrate_on=calibrate)
         matched = Side(name, at_matched_fpr(gate, order, incumbent), order)

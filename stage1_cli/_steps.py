@@ -55,20 +55,12 @@ def train_on_features(config: BaselineConfig, folder: Path) -> None:
     """Train the head of ``config`` on cached features into ``folder``."""
     ledger = prepared_ledger(config)
     features = all_features(config, ledger)
-    position = {name: index for index, name in enumerate(features.ids.tolist())}
-
-    def rows_for(purpose: Purpose) -> FeatureRows:
-        rows = ledger.rows(purpose)
-        chosen = features.values[[position[name] for name in rows["id"]]]
-        labels = rows["label"].to_numpy(dtype=np.int64)
-        return FeatureRows.of(purpose, rows["id"].to_numpy(dtype=np.str_), chosen, labels)
-
     head, _ = fit_head(
         config.head,
         config.training,
-        rows_for(Purpose.FIT_WEIGHTS),
+        FeatureRows.read(features, ledger, Purpose.FIT_WEIGHTS),
         ledger.rows(Purpose.FIT_WEIGHTS)["group"].to_numpy(dtype=np.str_),
-        rows_for(Purpose.SELECT_MODEL),
+        FeatureRows.read(features, ledger, Purpose.SELECT_MODEL),
         folder / TRAINING_FOLDER,
         identity=_identity(config, ledger, "cached"),
         on_epoch=_report,

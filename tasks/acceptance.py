@@ -48,14 +48,14 @@ def check_selective_evaluation(
     config: SelectiveEvaluationConfig, made: PhaseArtifacts, previous: PhaseArtifacts, rehearsal: ArtifactRef
 ) -> ArtifactRef:
     """The acceptance report of phase 2."""
-    log = read_numbers(store().open(made.head) / LOG_FILE)
+    log, selected = read_numbers(store().open(made.head) / LOG_FILE), quality(made.order_on)
     report = selective_evaluation_report(
         config,
         policy=load_policy(made.policy),
         certify_on=load_predictions(made.certify_on),
-        selected=quality(made.order_on),
+        selected=selected,
         previous=quality(previous.order_on),
-        kept=kept_heads(log, quality(made.order_on), kept_quality(made, SelectionMetric.ACCURACY)),
+        kept=kept_heads(log, selected, kept_quality(made, SelectionMetric.ACCURACY)),
         final_rows=load_final_predictions(made.evaluation),
         final=load_evaluation(made.evaluation),
         rehearsal=store().read(rehearsal, Rehearsal).facts,

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
 from stage1_core.config import FrozenModel
-from stage1_core.data.features import Features
 from stage1_core.data.ledger import SplitLedger
 from stage1_core.data.transforms import EvalTransform
 from stage1_core.digests import digest_of_bytes
@@ -62,8 +61,7 @@ def extract_features(backbone: BackboneConfig, transform: EvalTransform, ledger:
 def feature_rows(ref: ArtifactRef, ledger: SplitLedger, purpose: Purpose) -> FeatureRows:
     """Features and labels of the rows of ``purpose``; what the cache lost meanwhile is computed again."""
     found = store().read(ref, FeatureSet)
-    rows = ledger.rows(purpose)
-    features: Features = extract(
-        rows, found.backbone, found.transform, store_folder=feature_folder(), device=best_device()
+    features = extract(
+        ledger.rows(purpose), found.backbone, found.transform, store_folder=feature_folder(), device=best_device()
     )
-    return FeatureRows.of(purpose, features.ids, features.values, rows["label"].to_numpy(dtype=np.int64))
+    return FeatureRows.read(features, ledger, purpose)

@@ -70,10 +70,9 @@ def predictions_for(
 ) -> Predictions:
     """Predictions of a stored head, or of one kept in ``folder`` beside it."""
     splits = load_ledger(ledger)
-    rows, table = feature_rows(features, splits, purpose), splits.rows(purpose)
+    rows = feature_rows(features, splits, purpose)
     scores = predict_features(load_head(store().open(head) / folder), rows.features.numpy(), rows.ids)
-    groups, sources = (table[name].to_numpy(dtype=np.str_) for name in ("group", "source"))
-    return Predictions(purpose, scores, rows.labels, groups, sources)
+    return splits.labelled(purpose, scores)
 
 
 def weights_digest(head: ArtifactRef) -> str:

@@ -18,7 +18,7 @@ from stage1_core.data.split_config import CutPool, CutValidation, SplitConfig
 from stage1_core.data.split_summary import SplitSummary, cells_of, shares_of
 from stage1_core.data.table_digest import table_digest
 from stage1_core.errors import LedgerError, Stage1Error
-from stage1_core.predictions import Boolean
+from stage1_core.predictions import Boolean, Predictions, Scores
 from stage1_core.splits import READABLE_FOR, Purpose
 
 __all__ = ["CutPool", "CutValidation", "SplitConfig", "SplitLedger", "SplitSummary", "require_disjoint", "split"]
@@ -42,6 +42,17 @@ class SplitLedger:
     def rows(self, purpose: Purpose) -> pd.DataFrame:
         """The labelled rows that ``purpose`` may read."""
         return self.samples[self._readable(purpose)].reset_index(drop=True)
+
+    def labelled(self, purpose: Purpose, scores: Scores) -> Predictions:
+        """``scores`` of the rows of ``purpose``, in their order, with what is known of these rows.
+
+        Raises `LedgerError` for scores of other rows.
+        """
+        rows = self.rows(purpose)
+        ids, groups, sources = (rows[name].to_numpy(dtype=np.str_) for name in ("id", "group", "source"))
+        if not np.array_equal(ids, scores.ids):
+            raise LedgerError(f"{len(scores)} scores are not those of the {len(ids)} {purpose} rows; score these rows")
+        return Predictions(purpose, scores, rows["label"].to_numpy(dtype=np.int64), groups, sources)
 
     def unlabeled(self) -> pd.DataFrame:
         """Rows without label that no validation picture is related to: for pretraining, never for a metric."""

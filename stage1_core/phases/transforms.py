@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from stage1_core.config import FrozenModel
 from stage1_core.data.ledger import SplitLedger
 from stage1_core.data.transforms import EvalTransform
@@ -15,7 +13,6 @@ from stage1_core.model.backbone_config import BackboneConfig
 from stage1_core.model.classifier import predict_features
 from stage1_core.model.extraction import Progress, extract_features
 from stage1_core.model.head import Head
-from stage1_core.predictions import Predictions
 from stage1_core.splits import Purpose
 
 
@@ -42,15 +39,13 @@ def transform_table(
     will not see the certified numbers.
     """
     rows = ledger.rows(Purpose.SELECT_MODEL)
-    labels = rows["label"].to_numpy(dtype=np.int64)
-    groups, sources = (rows[name].to_numpy(dtype=np.str_) for name in ("group", "source"))
     table = []
     for transform in transforms:
         features = extract_features(
             rows, backbone, transform, store_folder=store_folder, device=device, on_progress=on_progress
         )
         scores = predict_features(head, features.values, features.ids)
-        quality = model_quality(Predictions(Purpose.SELECT_MODEL, scores, labels, groups, sources))
+        quality = model_quality(ledger.labelled(Purpose.SELECT_MODEL, scores))
         table.append(TransformQuality(transform=_in_words(transform), model=quality))
     return TransformTable(purpose=Purpose.SELECT_MODEL, transforms=tuple(table))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -14,6 +14,10 @@ from stage1_core.errors import DataError
 from stage1_core.predictions import Float, Integer, Text
 from stage1_core.splits import Purpose
 from stage1_core.training.targets import Targets
+
+if TYPE_CHECKING:  # a training loop alone needs no tables
+    from stage1_core.data.features import Features
+    from stage1_core.data.ledger import SplitLedger
 
 
 class Rows(Protocol):
@@ -72,6 +76,14 @@ class FeatureRows:
         """Copy ``(n, features)`` ``values``, which may be a read-only memory map, into memory."""
         features = torch.from_numpy(np.array(values, dtype=np.float32))
         return FeatureRows(purpose, np.asarray(ids, dtype=np.str_), labels.astype(np.int64), features)
+
+    @staticmethod
+    def read(features: Features, ledger: SplitLedger, purpose: Purpose) -> FeatureRows:
+        """The rows of ``purpose`` among ``features``, which may hold others too."""
+        rows = ledger.rows(purpose)
+        place = {name: index for index, name in enumerate(features.ids.tolist())}
+        ids, labels = rows["id"].to_numpy(dtype=np.str_), rows["label"].to_numpy(dtype=np.int64)
+        return FeatureRows.of(purpose, ids, features.values[[place[name] for name in ids.tolist()]], labels)
 
     def on(self, device: torch.device) -> FeatureRows:
         """The features on ``device``."""

@@ -18,6 +18,7 @@ from stage1_core.data.access_log import AccessLog
 from stage1_core.data.ledger import CutPool, CutValidation, SplitLedger, require_disjoint, split
 from stage1_core.data.split_summary import SplitSummary
 from stage1_core.errors import AuditError, DataError, LedgerError
+from stage1_core.predictions import Scores
 from stage1_core.splits import READABLE_FOR, Purpose, Split
 from tests.data.sample_rows import sample_rows
 
@@ -53,6 +54,25 @@ def test_a_purpose_reads_the_rows_that_the_table_of_purposes_gives_it(ledger: Sp
         assert len(rows) == sum(
             ledger.samples["split"].eq(part.value) & (True if half is None else ledger.samples["half"].eq(half.value))
         )
+
+
+def test_scores_are_labelled_with_what_is_known_of_their_rows(ledger: SplitLedger) -> None:
+    rows = ledger.rows(Purpose.SELECT_MODEL)
+    found = ledger.labelled(Purpose.SELECT_MODEL, make_scores(rows["id"]))
+    assert found.purpose is Purpose.SELECT_MODEL
+    assert found.labels.tolist() == rows["label"].tolist()
+    assert (found.groups.tolist(), found.sources.tolist()) == (rows["group"].tolist(), rows["source"].tolist())
+
+
+def test_scores_of_other_rows_are_not_labelled(ledger: SplitLedger) -> None:
+    ids = ledger.rows(Purpose.SELECT_MODEL)["id"]
+    for others in (ids[::-1], ids[1:], ledger.rows(Purpose.CERTIFY_POLICY)["id"]):
+        with pytest.raises(LedgerError, match="score these rows"):
+            ledger.labelled(Purpose.SELECT_MODEL, make_scores(others))
+
+
+def make_scores(ids: pd.Series) -> Scores:
+    return Scores(ids.to_numpy(dtype=np.str_), np.zeros((len(ids), 2)))
 
 
 def test_no_group_straddles_splits_or_halves(ledger: SplitLedger) -> None:

@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
+from stage1_core.data.features import Features
+from stage1_core.data.ledger import CutPool, split
 from stage1_core.errors import DataError
 from stage1_core.splits import Purpose
 from stage1_core.training.rows import FeatureRows, sequential_plan, split_order
+from tests.data.sample_rows import sample_rows
 from tests.training.toys import feature_rows
 
 
@@ -60,3 +63,15 @@ def test_a_short_last_batch_is_kept_or_left_out():
     assert [batch.tolist() for batch in split_order(order, 2, drop_last=True)] == [[4, 0], [3, 1]]
     assert [batch.tolist() for batch in split_order(order[:4], 2, drop_last=True)] == [[4, 0], [3, 1]]
     assert [batch.tolist() for batch in sequential_plan(5, 3)] == [[0, 1, 2], [3, 4]]
+
+
+def test_the_rows_of_a_purpose_are_found_among_all_features():
+    ledger = split(sample_rows([0, 1] * 60), CutPool())
+    ids = ledger.samples["id"].to_numpy(dtype=np.str_)[::-1]
+    features = Features(ids, np.arange(len(ids), dtype=np.float32)[:, None])
+    rows = FeatureRows.read(features, ledger, Purpose.SELECT_MODEL)
+    wanted = ledger.rows(Purpose.SELECT_MODEL)
+    assert rows.purpose is Purpose.SELECT_MODEL
+    assert rows.ids.tolist() == wanted["id"].tolist()
+    assert rows.labels.tolist() == wanted["label"].tolist()
+    assert [ids[int(value)] for value in rows.features[:, 0]] == wanted["id"].tolist()
