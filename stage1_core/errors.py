@@ -71,3 +71,32 @@ class NotAdopted(Stage1Error):
 
     def __reduce__(self) -> tuple[type[NotAdopted], tuple[str, dict[str, object]]]:
         return NotAdopted, (str(self), self.standing)
+
+
+class NothingToDo(Stage1Error):
+    """What was asked for is there already. An outcome, not a failure.
+
+    Carries what stands as plain JSON data, so that it survives pickling.
+    """
+
+    def __init__(self, message: str, standing: dict[str, object]) -> None:
+        super().__init__(message)
+        self.standing = standing
+
+    def __reduce__(self) -> tuple[type[NothingToDo], tuple[str, dict[str, object]]]:
+        return NothingToDo, (str(self), self.standing)
+
+
+class PromotionRefused(Stage1Error):
+    """A version may not become the champion. Carries the evidence as plain JSON data, so that it survives pickling."""
+
+    def __init__(self, message: str, evidence: dict[str, object]) -> None:
+        super().__init__(message)
+        self.evidence = evidence
+
+    def __reduce__(self) -> tuple[type[PromotionRefused], tuple[str, dict[str, object]]]:
+        return PromotionRefused, (str(self), self.evidence)
+
+
+class PromotionConflict(Stage1Error):
+    """The registry's aliases are not where this or an interrupted promotion left them: somebody else moved one."""
