@@ -1,4 +1,4 @@
-"""The project's `phase`: a Prefect flow whose rejection, or whose decision to adopt nothing, is a named state."""
+"""The project's `flow`: a Prefect flow whose refusals and other answers are named states."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ import prefect
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from stage1_core.errors import NotAdopted, PhaseRejected
+from stage1_core.errors import NotAdopted, NothingToDo, PhaseRejected, PromotionRefused
 from tasks.phase import ReleasedPhase
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def phase(name: str) -> Callable[[Callable[P, R]], prefect.Flow[P, R]]:
-    """Turn a straight line of tasks into the flow of one phase.
+def flow(name: str) -> Callable[[Callable[P, R]], prefect.Flow[P, R]]:
+    """Turn a straight line of tasks into a flow whose outcome the page can tell from an error.
 
-    A gate raises `PhaseRejected`. The run then ends as Failed, named after the verdict, and the exception in the state
-    carries the whole acceptance report. A parent that calls the flow gets the exception, so nothing behind it runs.
+    A gate raises `PhaseRejected`, or `PromotionRefused`. The run then ends as Failed, named Rejected,
+    InsufficientEvidence or Refused, and the exception in the state carries the whole evidence. A parent that calls the
+    flow gets the exception, so nothing behind it runs.
 
-    A gate may also raise `NotAdopted`: the run then ends as Completed, named NotAdopted, and its result is the release
-    that goes on standing. A parent gets that release and goes on with it.
+    A gate may also raise `NotAdopted`, or `NothingToDo`: the run then ends as Completed, under that name, and its
+    result is what goes on standing. A parent gets that and goes on with it.
     """
 
     def decorate(body: Callable[P, R]) -> prefect.Flow[P, R]:
@@ -33,12 +34,8 @@ def phase(name: str) -> Callable[[Callable[P, R]], prefect.Flow[P, R]]:
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 return body(*args, **kwargs)
-            except PhaseRejected as rejected:
-                state: State[R] = Failed(name=rejected.state_name, message=str(rejected), data=rejected)
-                return cast(R, state)  # Prefect takes a returned state for the outcome of the run
-            except NotAdopted as outcome:
-                standing = ReleasedPhase.model_validate(outcome.standing)
-                return cast(R, Completed(name="NotAdopted", message=str(outcome), data=standing))
+            except (PhaseRejected, PromotionRefused, NotAdopted, NothingToDo) as answer:
+                return cast(R, _state(answer))  # Prefect takes a returned state for the outcome of the run
 
         # The page's form is made from the body's parameters, whose types must be looked up where the body stands.
         run.__signature__ = inspect.signature(body, eval_str=True)  # type: ignore[attr-defined]
@@ -46,3 +43,16 @@ def phase(name: str) -> Callable[[Callable[P, R]], prefect.Flow[P, R]]:
         return prefect.flow(name=name, log_prints=False)(run)
 
     return decorate
+
+
+def _state(answer: PhaseRejected | PromotionRefused | NotAdopted | NothingToDo) -> State[object]:
+    match answer:
+        case PhaseRejected():
+            return Failed(name=answer.state_name, message=str(answer), data=answer)
+        case PromotionRefused():
+            return Failed(name="Refused", message=str(answer), data=answer)
+        case NotAdopted():
+            standing = ReleasedPhase.model_validate(answer.standing)
+            return Completed(name="NotAdopted", message=str(answer), data=standing)
+        case NothingToDo():
+            return Completed(name="NothingToDo", message=str(answer), data=answer.standing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flows._conclusion import conclude
-from flows._flow import phase
+from flows._flow import flow
 from stage1_core.phases.baseline import BaselineConfig
 from stage1_core.splits import Purpose
 from tasks.acceptance import check_baseline
@@ -17,7 +17,7 @@ from tasks.release import rehearse_release
 from tasks.training import predict, train_head
 
 
-@phase("baseline")
+@flow("baseline")
 def baseline(config: BaselineConfig) -> ReleasedPhase:
     """Train a head on a frozen backbone, certify its exits, and release the bundle if everything is proven.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flows._conclusion import conclude
-from flows._flow import phase
+from flows._flow import flow
 from flows.selective_evaluation import selective_evaluation
 from stage1_core.phases.gate import GateConfig
 from stage1_core.splits import Purpose
@@ -24,7 +24,7 @@ from tasks.release import rehearse_release
 from tasks.training import predict, train_head
 
 
-@phase("gate")
+@flow("gate")
 def gate(config: GateConfig) -> ReleasedPhase:
     """Train and certify a gate, compare it with the release below it, and release it only if it is better.
 

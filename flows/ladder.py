@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flows._flow import phase
+from flows._flow import flow
 from flows.gate import gate
 from stage1_core.phases.ladder import LadderConfig
 from tasks.phase import ReleasedPhase
 
 
-@phase("ladder")
+@flow("ladder")
 def ladder(config: LadderConfig) -> ReleasedPhase:
     """Climb to the highest phase. Each runs the one below it first, and what was accepted stays released.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flows._conclusion import conclude
-from flows._flow import phase
+from flows._flow import flow
 from flows.baseline import baseline
 from stage1_core.phases.selective_evaluation import SelectiveEvaluationConfig
 from stage1_core.splits import Purpose
@@ -16,7 +16,7 @@ from tasks.release import rehearse_release
 from tasks.training import predict, train_head
 
 
-@phase("selective_evaluation")
+@flow("selective_evaluation")
 def selective_evaluation(config: SelectiveEvaluationConfig) -> ReleasedPhase:
     """Choose the epoch by AUGRC, certify it, evaluate it with intervals, and release it if it is no worse.
 

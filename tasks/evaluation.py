@@ -9,7 +9,6 @@ import numpy as np
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
 from stage1_core.metrics.bootstrap import BootstrapConfig
 from stage1_core.metrics.suite import Evaluation
-from stage1_core.model.device import best_device
 from stage1_core.model.head_files import load_head
 from stage1_core.phases.selective_evaluation import SelectiveEvaluationConfig
 from stage1_core.phases.transforms import transform_table
@@ -18,6 +17,7 @@ from stage1_core.policy.evaluation import Measured, evaluate
 from stage1_core.predictions import Predictions
 from stage1_core.splits import Purpose
 from stage1_core.training.reference import reference_accuracy
+from tasks._device import device_slot
 from tasks._progress import progress
 from tasks._task import task
 from tasks._workspace import access_log, feature_folder, store
@@ -64,14 +64,14 @@ def evaluate_policy(
 @task
 def measure_transforms(config: SelectiveEvaluationConfig, head: ArtifactRef, ledger: ArtifactRef) -> ArtifactRef:
     """The same head on the selection rows in other geometries."""
-    with progress("other geometries") as on_progress:
+    with device_slot() as device, progress("other geometries") as on_progress:
         table = transform_table(
             (config.transform, *config.also_seen_as),
             config.backbone,
             load_head(store().open(head)),
             load_ledger(ledger),
             store_folder=feature_folder(),
-            device=best_device(),
+            device=device,
             on_progress=on_progress,
         )
     inputs, purposes = [head, ledger], [Purpose.SELECT_MODEL]

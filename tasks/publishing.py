@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stage1_core.acceptance import AcceptanceReport
 from stage1_core.bundle.artifact import ArtifactRef, require_untouched
 from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.config import FrozenModel
@@ -13,6 +14,7 @@ from tasks._workspace import access_log, store
 from tasks.acceptance import ACCEPTANCE_FILE, load_acceptance
 from tasks.data import load_ledger
 from tasks.evaluation import TRANSFORMS_FILE, load_evaluation
+from tasks.events import EventName, emit, phase_resource
 from tasks.pages import show_acceptance, show_figures, show_links
 from tasks.phase import PhaseArtifacts, ReleasedPhase
 from tasks.registry import register_bundle
@@ -47,6 +49,7 @@ def publish(
     shown = {name: store().open(ref) for name, ref in folders.items()}
     log_phase(run.mlflow_run_id, load_ledger(made.ledger).summary(), load_evaluation(made.evaluation), shown)
     finish(run.mlflow_run_id, succeeded=verdict.passed)
+    announce_verdict(verdict)
 
 
 @effect
@@ -57,6 +60,7 @@ def publish_training(run: RunRef, acceptance: ArtifactRef) -> None:
     place(run, store().open_file(acceptance), "training.json")
     if not verdict.passed:
         finish(run.mlflow_run_id, succeeded=False)
+        announce_verdict(verdict)
 
 
 @gate
@@ -92,6 +96,12 @@ def register(
     registered = register_bundle(folder, release.name, run_id=run.mlflow_run_id, tags=tags)
     evaluation = load_evaluation(made.evaluation)
     return ReleasedPhase.of(run, made, bundle, registered, evaluation, load_acceptance(acceptance))
+
+
+def announce_verdict(report: AcceptanceReport) -> None:
+    """Send the event of an accepted or a rejected phase."""
+    name = EventName.PHASE_ACCEPTED if report.passed else EventName.PHASE_REJECTED
+    emit(name, phase_resource(report.phase), verdict=report.verdict.value, summary=report.summary())
 
 
 def place_artifacts(

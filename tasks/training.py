@@ -22,6 +22,7 @@ from stage1_core.training.loop import EpochResult
 from stage1_core.training.selection import SelectionMetric
 from stage1_core.training.session import LOG_FILE
 from stage1_core.training.state import TrainingState, load_best
+from tasks._device import device_slot
 from tasks._progress import OnProgress, progress
 from tasks._task import task
 from tasks._workspace import checkpoint_folder, store
@@ -41,7 +42,11 @@ def train_head(
     groups = splits.rows(Purpose.FIT_WEIGHTS)["group"].to_numpy(dtype=np.str_)
     identity = training_identity(head, training, features)
     folder = checkpoint_folder(identity)
-    with progress("training") as on_progress, _EpochReporter(run, identity, training.epochs, on_progress) as reporter:
+    with (
+        device_slot(),
+        progress("training") as on_progress,
+        _EpochReporter(run, identity, training.epochs, on_progress) as reporter,
+    ):
         model, state = fit_head(
             head, training, fit_rows, groups, select_rows, folder, identity=identity, on_epoch=reporter
         )

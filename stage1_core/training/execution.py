@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
+from stage1_core.model.device import best_device
 from stage1_core.model.head import HeadOutput
 
 log = logging.getLogger(__name__)
@@ -25,14 +26,15 @@ def make_accelerator(precision: Precision) -> Accelerator:
     """The accelerator of this process. fp16 needs a GPU: on a CPU it becomes fp32, and the log says so."""
     # accelerate keeps the precision of a process's first Accelerator for good; a process may train several models
     AcceleratorState._reset_state()
-    has_gpu = torch.cuda.is_available()
+    has_gpu = best_device() == "cuda"
     resolved = precision
     if precision == "auto":
         resolved = "fp32" if not has_gpu else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if resolved == "fp16" and not has_gpu:
         log.warning("fp16 needs a GPU and there is none: training in fp32")
         resolved = "fp32"
-    return Accelerator(mixed_precision="no" if resolved == "fp32" else resolved)
+    avoids_gpu = torch.cuda.is_available() and not has_gpu
+    return Accelerator(cpu=avoids_gpu, mixed_precision="no" if resolved == "fp32" else resolved)
 
 
 def compiled_forward(model: nn.Module, example: Tensor) -> Forward:

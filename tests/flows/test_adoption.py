@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from flows._flow import phase
+from flows._flow import flow
 from stage1_core.acceptance import AcceptanceReport, CountedRisk, Direction, RiskCheck, ValueCheck
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
 from stage1_core.errors import NotAdopted
@@ -55,14 +55,14 @@ def turn_down(standing: ReleasedPhase) -> None:
     raise NotAdopted(WORSE.summary(), standing.model_copy(update={"turned_down": why}).model_dump(mode="json"))
 
 
-@phase("challenge")
+@flow("challenge")
 def challenge(seen: list[str]) -> ReleasedPhase:
     """Halts at its only gate."""
     turn_down(released("selective_evaluation"))
     pytest.fail("the phase went on")
 
 
-@phase("above")
+@flow("above")
 def above() -> str:
     """A phase that stands on what the challenge left standing."""
     return f"stands on {challenge([]).phase}"

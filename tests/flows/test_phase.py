@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from flows._flow import phase
+from flows._flow import flow
 from flows.baseline import baseline
 from stage1_core.errors import DataError, PhaseRejected
 from stage1_core.phases.baseline import BaselineConfig
@@ -19,14 +19,14 @@ def refuse(verdict: str) -> None:
     raise PhaseRejected(f"toy: {verdict}", {"verdict": verdict, "phase": "toy"})
 
 
-@phase("toy")
+@flow("toy")
 def toy(verdict: str, seen: list[str]) -> str:
     """Halts at its only gate."""
     refuse(verdict)
     return "never"
 
 
-@phase("parent")
+@flow("parent")
 def parent(verdict: str) -> str:
     """A phase after a phase."""
     outcome = toy(verdict, [])
@@ -34,7 +34,7 @@ def parent(verdict: str) -> str:
     return outcome
 
 
-@phase("broken")
+@flow("broken")
 def broken() -> None:
     """Not a rejection."""
     raise DataError("no pictures; give some")

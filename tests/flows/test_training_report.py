@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
-from flows._flow import phase
+from flows._flow import flow
 from stage1_core.acceptance import AcceptanceReport, FactCheck
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
 from stage1_core.bundle.manifest import ReleaseConfig
@@ -16,7 +16,7 @@ from tasks.acceptance import ACCEPTANCE_FILE
 from tasks.publishing import open_run, publish_training, require_accepted
 
 
-@phase("trained")
+@flow("trained")
 def trained(acceptance: ArtifactRef) -> str:
     """The part of the gate's flow that looks at its training."""
     run = open_run("trained", ReleaseConfig())
