@@ -7,7 +7,7 @@ from flows._flow import flow
 from stage1_core.phases.baseline import BaselineConfig
 from stage1_core.splits import Purpose
 from tasks.acceptance import check_baseline
-from tasks.data import fingerprint_sources, prepare_data
+from tasks.data import find_earlier_split, fingerprint_sources, keep_split, prepare_data
 from tasks.evaluation import evaluate_policy, measure_reference
 from tasks.features import extract_features
 from tasks.phase import PhaseArtifacts, ReleasedPhase
@@ -25,7 +25,10 @@ def baseline(config: BaselineConfig) -> ReleasedPhase:
         config: Everything that determines the release; see docs/your-own-data.md for a short one.
     """
     run = open_run("baseline", config)
-    ledger = prepare_data(config.data, fingerprint_sources(config.data))
+    fingerprint = fingerprint_sources(config.data)
+    earlier = find_earlier_split(config.data, fingerprint)
+    ledger = prepare_data(config.data, fingerprint, earlier)
+    keep_split(config.data, fingerprint, earlier, ledger)
     features = extract_features(config.backbone, config.transform, ledger)
     head = train_head(config.head, config.training, ledger, features, run)
     order_on = predict(head, ledger, features, Purpose.SELECT_MODEL)

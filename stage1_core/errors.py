@@ -31,6 +31,10 @@ class CheckpointError(Stage1Error):
     """A checkpoint is damaged or belongs to another configuration."""
 
 
+class ComputeError(Stage1Error):
+    """Workers that were to compute are absent, were lost, or cannot be trusted to give the same results."""
+
+
 class PolicyError(Stage1Error):
     """A policy cannot be fitted or applied to the given scores."""
 

@@ -34,9 +34,14 @@ def checkpoint_folder(key: str) -> Path:
     return workspace() / "checkpoints" / key
 
 
-def access_log(ledger_digest: str) -> AccessLog:
-    """The record of openings of one split of the data. It outlives runs, and grows only."""
-    return AccessLog(workspace() / "ledgers" / f"{ledger_digest[:20]}.jsonl")
+def ledger_folder() -> Path:
+    """Access logs, and which split continues which."""
+    return workspace() / "ledgers"
+
+
+def access_log(origin: str) -> AccessLog:
+    """The record of openings of the splits that began with ledger ``origin``. It outlives runs, and grows only."""
+    return AccessLog(ledger_folder() / f"{origin[:20]}.jsonl")
 
 
 def runs_folder() -> Path:

@@ -43,7 +43,7 @@ def evaluate_policy(
 ) -> ArtifactRef:
     """Open VAL_TEST, which the access log records, and measure what model and policy do there."""
     splits = load_ledger(ledger)
-    access_log(splits.digest).record(
+    access_log(splits.origin).record(
         "opened",
         Purpose.FINAL_EVALUATION,
         subject=f"{weights_digest(head)} {policy.sha256}",

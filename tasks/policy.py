@@ -56,7 +56,7 @@ def record_look(
 ) -> None:
     """Record the look at the certifying rows, with the confidence that it spends."""
     splits, purpose = load_ledger(ledger), config.certifies_on
-    access_log(splits.digest).record(
+    access_log(splits.origin).record(
         "certified",
         purpose,
         subject=f"{certify_on.sha256} {config.digest()} {constraint.digest()}",

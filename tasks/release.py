@@ -15,6 +15,7 @@ from stage1_core.model.head_files import load_head
 from stage1_core.phases.config import PhaseConfig
 from stage1_core.splits import Purpose
 from stage1_core.training.session import LOG_FILE
+from tasks._lines import require_openings_kept
 from tasks._task import task
 from tasks._workspace import access_log, store
 from tasks.acceptance import load_acceptance
@@ -52,7 +53,8 @@ def release_bundle(
 def bundle_contents(
     config: PhaseConfig, made: PhaseArtifacts, acceptance: AcceptanceReport, figures: ArtifactRef | None
 ) -> BundleContents:
-    """What goes into the bundle, opened."""
+    """What goes into the bundle, opened. Raises `LedgerError` if the log lacks looks that a release knows of."""
+    require_openings_kept(store().open(made.ledger))
     splits = load_ledger(made.ledger)
     head = store().open(made.head)
     pictures = sorted(store().open(figures).glob("*.png")) if figures else []
@@ -63,7 +65,7 @@ def bundle_contents(
         head=load_head(head),
         transform=config.transform,
         policy=load_policy(made.policy),
-        splits=splits.summary(access_log(splits.digest).entries()),
+        splits=splits.summary(access_log(splits.origin).entries()),
         acceptance=acceptance,
         metrics_csv=head / LOG_FILE,
         golden_candidates=golden_candidates(made.ledger),

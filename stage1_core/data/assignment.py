@@ -24,21 +24,42 @@ class GroupCounts:
     """``(g,)`` rows of class 1."""
 
 
-def assigned(groups: GroupCounts, shares: Sequence[Fraction], *, seed: int, step: str) -> Integer:
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """Labelled rows that ``p`` parts hold already, counted by class."""
+
+    negatives: Integer
+    """``(p,)`` rows of class 0."""
+    positives: Integer
+    """``(p,)`` rows of class 1."""
+
+    @staticmethod
+    def nothing(parts: int) -> Held:
+        """No rows so far."""
+        return Held(np.zeros(parts, dtype=np.int64), np.zeros(parts, dtype=np.int64))
+
+
+def assigned(
+    groups: GroupCounts, shares: Sequence[Fraction], held: Held | None = None, *, seed: int, step: str
+) -> Integer:
     """``(g,)`` index into ``shares`` for each group; ``step`` makes cuts with one seed independent of each other.
 
     Two strata: groups with a positive row, then groups with none. Within a stratum the groups stand in the order of
     their sha256 and each goes where the middle of its rows falls, so that a part misses its share of the stratum by
     fewer rows than the largest group has. Negatives that came along with positives are counted against the shares
-    before the other negatives are cut. Depends on names, counts, shares and seed alone, not on the order of groups.
+    before the other negatives are cut. Rows that the parts have ``held`` so far count too: the groups fill up what
+    each part lacks. Depends on names, counts, shares, held rows and seed alone, not on the order of groups.
     """
+    held = held or Held.nothing(len(shares))
     part = np.empty(len(groups.names), dtype=np.int64)
     order = _hash_order(groups.names, f"{seed}:{step}:")
     has_positive = groups.positives[order] > 0
     cut, rest = order[has_positive], order[~has_positive]
-    part[cut] = _parts(groups.positives[cut], shares)
+    part[cut] = _parts(groups.positives[cut], _lacking(shares, int(groups.positives.sum()), held.positives))
     came_along = [int(groups.negatives[cut][part[cut] == index].sum()) for index in range(len(shares))]
-    part[rest] = _parts(groups.negatives[rest], _remaining(shares, int(groups.negatives.sum()), came_along))
+    negatives = held.negatives + np.array(came_along, dtype=np.int64)
+    to_come = int(groups.negatives[rest].sum())
+    part[rest] = _parts(groups.negatives[rest], _lacking(shares, to_come, negatives))
     return part
 
 
@@ -67,8 +88,8 @@ def _parts(sizes: Integer, shares: Sequence[Fraction]) -> Integer:
     return np.searchsorted(np.array(doubled_ends, dtype=np.int64), doubled_middles, side="left")
 
 
-def _remaining(shares: Sequence[Fraction], total: int, taken: Sequence[int]) -> list[Fraction]:
-    """Shares of what is left of ``total`` rows once each part holds its ``taken`` rows."""
-    whole = sum(shares)
-    wanted = [max(Fraction(0), share * total / whole - have) for share, have in zip(shares, taken, strict=True)]
+def _lacking(shares: Sequence[Fraction], to_come: int, held: Integer) -> list[Fraction]:
+    """Rows that each part lacks of its share of all, the ``(p,)`` held ones and those that are to come."""
+    total, whole = to_come + int(held.sum()), sum(shares)
+    wanted = [max(Fraction(0), share * total / whole - have) for share, have in zip(shares, held.tolist(), strict=True)]
     return wanted if sum(wanted) > 0 else list(shares)

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 
-from stage1_core.data.assignment import GroupCounts, assigned
+from stage1_core.data.assignment import GroupCounts, Held, assigned
 from stage1_core.data.columns import UNLABELED
+from stage1_core.data.placement import NOWHERE, PLACES, TRAIN, Bindings, bindings
 from stage1_core.data.split_config import CutPool, CutValidation
 from stage1_core.errors import AuditError, DataError
 from stage1_core.predictions import Boolean, Integer
 from stage1_core.splits import Half, Split
 
-_HALVES = (Fraction(1, 2), Fraction(1, 2))
+_HALVES = [number for number, (_, half) in enumerate(PLACES) if half is not None]
+_SPLIT_WORDS = np.array([split.value for split, _ in PLACES], dtype=object)
+_HALF_WORDS = np.array([half.value if half else "" for _, half in PLACES], dtype=object)
+_SUFFIXES = np.array([f" in {split.value}{f' {half.value}' if half else ''}" for split, half in PLACES], dtype=object)
+"""What tells the groups apart that a torn one falls into: each place keeps its own."""
 _OTHER_KIND = {"cut_validation": "cut_pool", "cut_pool": "cut_validation"}
 
 
-def divided(samples: pd.DataFrame, config: CutValidation | CutPool) -> pd.DataFrame:
-    """The rows in the order of their ids, with columns ``split`` and ``half`` ("" outside VAL_CALIB).
+@dataclass(frozen=True, slots=True, eq=False)
+class Division:
+    """Rows with a place, and how many have none."""
 
-    Groups stay whole. Unlabeled rows can only be in TRAIN: those of role "val", and those that share a group with a
-    validation row, are left out. Raises `DataError` when a row's role has no place in this kind of cut or a part
-    lacks a class, `AuditError` when a group lies on both sides of a given train / val boundary.
+    rows: pd.DataFrame
+    """In the order of their ids, with columns ``split`` and ``half`` ("" outside VAL_CALIB)."""
+    left_out: int
+    """Labelled rows that fit nowhere beside those that were placed earlier."""
+
+
+def divided(samples: pd.DataFrame, config: CutValidation | CutPool, placed: pd.DataFrame) -> Division:
+    """Give every row a split, and in VAL_CALIB a half. ``placed`` are the rows of earlier ledgers (PLACED_COLUMNS).
+
+    Groups stay whole. Placed rows stay where they are, new ones go where the group that they belong to is. Left out
+    are rows that join what was parted, rows that would have to move, and rows that would train or validate against
+    their role. Unlabeled rows can only be in TRAIN: those of role "val", and those that share a group with a
+    validation row, are not used and not counted either.
+
+    Raises `DataError` when a row's role has no place in this kind of cut or a part lacks a class, `AuditError` when a
+    group lies on both sides of a given train / val boundary.
     """
     rows = samples.sort_values("id", kind="stable", ignore_index=True)
     codes, names = pd.factorize(rows["group"])
@@ -33,27 +53,63 @@ def divided(samples: pd.DataFrame, config: CutValidation | CutPool) -> pd.DataFr
     _require_roles(rows[labelled], config)
     in_given = _holds(group, labelled & (role == "train").to_numpy(bool), len(names))
     cut_role = labelled & (role == config.cut_role).to_numpy(bool)
+    in_cut = _holds(group, cut_role, len(names))
     if isinstance(config, CutValidation):
-        _require_apart(rows, group, in_given, _holds(group, cut_role, len(names)))
+        _require_apart(rows, group, in_given, in_cut)
 
-    shares = config.shares()
-    kinds = np.array([kind.value for kind in shares], dtype=object)
-    split_of = np.full(len(names), Split.TRAIN.value, dtype=object)
-    cut = np.flatnonzero(_holds(group, cut_role & ~in_given[group], len(names)))
-    counts = _counts(group, label, names, cut)
-    split_of[cut] = kinds[assigned(counts, list(shares.values()), seed=config.seed, step="split")]
+    bound = bindings(rows, group, names, placed, config.shares())
+    free = in_cut & ~in_given & (bound.group == NOWHERE) & ~bound.torn
+    place_of = np.where(bound.group == NOWHERE, TRAIN, bound.group)
+    place_of[free | bound.torn] = NOWHERE
+    place = _row_places(place_of, group, bound)
+    held = cut_role & _fits(place, role, bound) & ~(in_given[group] & (place == TRAIN))
+    new = np.flatnonzero(free)
+    place_of[new] = _drawn(_counts(group, label, names, new), place[held], label[held], config)
 
-    half_of = np.full(len(names), "", dtype=object)
-    calib = np.flatnonzero(split_of == Split.VAL_CALIB.value)
-    halves = np.array([Half.FIT.value, Half.CERTIFY.value], dtype=object)
-    half_of[calib] = halves[assigned(_counts(group, label, names, calib), _HALVES, seed=config.seed, step="half")]
-
-    rows["split"] = pd.array(split_of[group], dtype="str")
-    rows["half"] = pd.array(half_of[group], dtype="str")
-    kept = labelled | ((rows["split"] == Split.TRAIN.value) & (role != "val")).to_numpy(bool)
+    place = _row_places(place_of, group, bound)
+    fits = _fits(place, role, bound)
+    kept = fits & (labelled | ((place == TRAIN) & (role != "val").to_numpy(bool)))
+    torn = bound.torn[group]
+    rows.loc[torn, "group"] += _SUFFIXES[place[torn]]
+    rows["split"] = pd.array(_SPLIT_WORDS[place], dtype="str")
+    rows["half"] = pd.array(_HALF_WORDS[place], dtype="str")
     usable: pd.DataFrame = rows[kept].reset_index(drop=True)
     _require_both_classes(usable)
-    return usable
+    return Division(usable, int((labelled & ~fits).sum()))
+
+
+def _drawn(new: GroupCounts, place: Integer, label: Integer, config: CutValidation | CutPool) -> Integer:
+    """``(g,)`` places for the ``new`` groups, beside held rows with these places and labels."""
+    shares = config.shares()
+    part = np.array([list(shares).index(split) if split in shares else NOWHERE for split, _ in PLACES])
+    drawn = assigned(new, list(shares.values()), _held(part[place], label, len(shares)), seed=config.seed, step="split")
+    places = np.array([next(n for n, (split, _) in enumerate(PLACES) if split is part) for part in shares])[drawn]
+
+    calib = np.flatnonzero(places == _HALVES[0])
+    chosen = GroupCounts([new.names[k] for k in calib.tolist()], new.negatives[calib], new.positives[calib])
+    in_calib = np.isin(place, _HALVES)
+    held = _held(place[in_calib] - _HALVES[0], label[in_calib], len(_HALVES))
+    half = assigned(chosen, [Fraction(1, 2)] * 2, held, seed=config.seed, step="half")
+    places[calib] = np.array(_HALVES)[half]
+    return places
+
+
+def _held(part: Integer, label: Integer, parts: int) -> Held:
+    return Held(np.bincount(part[label == 0], minlength=parts), np.bincount(part[label == 1], minlength=parts))
+
+
+def _row_places(place_of: Integer, group: Integer, bound: Bindings) -> Integer:
+    """``(n,)`` the place of each row's group; in torn groups that of the row alone."""
+    return np.where(bound.torn[group], np.where(bound.settled, bound.row, NOWHERE), place_of[group])
+
+
+def _fits(place: Integer, role: pd.Series, bound: Bindings) -> Boolean:
+    """``(n,)`` rows that have a place, were nowhere else before, and may be there by their role."""
+    moved = (bound.row != NOWHERE) & (bound.row != place)
+    trains = place == TRAIN
+    against_role = np.where(trains, (role == "val").to_numpy(bool), (role == "train").to_numpy(bool))
+    fits: Boolean = (place != NOWHERE) & ~moved & ~against_role
+    return fits
 
 
 def _holds(group: Integer, rows: Boolean, groups: int) -> Boolean:

@@ -17,6 +17,7 @@ import pandas as pd
 from stage1_core.data.columns import SAMPLE_COLUMNS
 from stage1_core.data.fingerprints import Fingerprint, fingerprints
 from stage1_core.data.inspection_cache import InspectionCache
+from stage1_core.data.workers import end_with_parent
 from stage1_core.errors import DataError
 
 _KEY = ["path", "size", "mtime_ns"]
@@ -105,7 +106,8 @@ def _opened(paths: Sequence[str], processes: int) -> Iterator[list[Fingerprint]]
     if processes == 1 or len(paths) < _FEW:
         yield from map(fingerprints, batches)
         return
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=end_with_parent) as pool:
         running = {pool.submit(fingerprints, batch) for batch in itertools.islice(batches, 2 * processes)}
         try:
             while running:

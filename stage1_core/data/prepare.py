@@ -31,9 +31,13 @@ class PreparedData:
 
 
 def prepare(
-    config: DataConfig, *, inspections: Path, on_progress: Callable[[int, int], None] | None = None
+    config: DataConfig,
+    *,
+    inspections: Path,
+    earlier: SplitLedger | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> PreparedData:
-    """Read, inspect, audit and split the sources of ``config``.
+    """Read, inspect, audit and split the sources of ``config``; the split continues ``earlier`` where it is given.
 
     ``inspections`` is the folder in which digests of opened pictures are kept. Raises `DataError` for sources that are
     not what they should be and `AuditError` for data that must not be trained on.
@@ -41,4 +45,4 @@ def prepare(
     rows, warnings = read_sources(config.sources)
     inspection = inspect_images(rows, cache_folder=inspections, on_progress=on_progress)
     audited = audit(inspection.samples, inspection.bad, config.audit)
-    return PreparedData(split(audited.samples, config.split), audited.report, warnings)
+    return PreparedData(split(audited.samples, config.split, earlier), audited.report, warnings)

@@ -39,6 +39,21 @@ class SplitShare(FrozenModel):
     """Fraction of the rows that were cut which lies in this split; 0 for a TRAIN split that was given, not cut."""
 
 
+class SplitHistory(FrozenModel):
+    """What a split ledger owes to the ledgers before it."""
+
+    origin: str
+    """Digest of the first ledger of the line; the access log bears its name."""
+    continues: str
+    """Digest of the ledger whose places were kept."""
+    left_out: Count
+    """Labelled pictures that fit nowhere: they join what had been parted, or would have to move or to change roles."""
+    remembered: Count
+    """Pictures that were placed earlier and are not in this ledger; those that come back go where they were."""
+    remembered_digest: str
+    """Digest over the places of these pictures."""
+
+
 class SplitSummary(FrozenModel):
     """Seed, ratios, counts and digests of a split ledger, and each look at its held-out rows so far."""
 
@@ -54,6 +69,22 @@ class SplitSummary(FrozenModel):
     """For each source, the digest over id, sha256 and label of its rows in the ledger."""
     openings: tuple[AccessEntry, ...] = ()
     """The access log of these rows when the summary was written."""
+    history: SplitHistory | None = None
+    """None for a split that continues no other."""
+
+    @property
+    def origin(self) -> str:
+        """Digest of the first ledger of the line."""
+        return self.history.origin if self.history else self.ledger_digest
+
+    def in_words(self) -> str:
+        """Whether other ledgers went before, and what that meant for the pictures."""
+        if self.history is None:
+            return "A split of its own."
+        return (
+            f"Continues split {self.history.continues[:12]}…: no picture moved, {self.history.left_out} new ones fit "
+            f"nowhere and are left out, {self.history.remembered} earlier ones are gone."
+        )
 
     def table(self) -> list[dict[str, str]]:
         """One row for each split, half and source: counts by class."""

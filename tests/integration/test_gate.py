@@ -43,7 +43,7 @@ def turned_down(needless_gate) -> Iterator:
 
 def openings(workspace: Path) -> list[str]:
     """Looks at held-out rows, in their order."""
-    (log,) = (workspace / "ledgers").iterdir()
+    (log,) = (workspace / "ledgers").glob("*.jsonl")
     return [f"{entry.event} {entry.purpose}" for entry in AccessLog(log).entries()]
 
 

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.slow
 EVERY_TIME = {
     "open_run",
     "fingerprint_sources",
+    "find_earlier_split",
+    "keep_split",
     "publish",
     "publish_comparison",
     "publish_training",
@@ -34,7 +36,7 @@ def computed(step_states) -> list[str]:
 
 
 def looks(workspace: Path) -> list[str]:
-    (log,) = (workspace / "ledgers").iterdir()
+    (log,) = (workspace / "ledgers").glob("*.jsonl")
     return [entry.event for entry in AccessLog(log).entries()]
 
 
