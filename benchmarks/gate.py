@@ -117,7 +117,13 @@ def policies(division: Division) -> Iterator[tuple[str, AnyPolicy, Predictions, 
         )
         gate = recipe.policy.fit(order, half, config.constraint, calibrate_on=calibrate)
         matched = Side(name, at_matched_fpr(gate, order, incumbent), order)
-        compared = compare(incumbent, matched, recipe.comparison, exact_confidence=config.constraint.confidence)
+        compared = compare(
+            incumbent,
+            matched,
+            recipe.comparison.bootstrap,
+            purpose=Purpose.SELECT_MODEL,
+            exact_confidence=config.constraint.confidence,
+        )
         adopted = adoption_report(recipe.comparison, compared).passed
         quality: ModelQuality = model_quality(final)
         yield name, gate, final, quality.augrc_gate, adopted

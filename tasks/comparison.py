@@ -42,7 +42,11 @@ def compare_policies(
     require_untouched(inputs, Purpose.FINAL_EVALUATION)
     challenger = Side(CHALLENGER, load_policy(policy), load_predictions(order_on))
     compared = compare(
-        _side(INCUMBENT, incumbent), challenger, config.comparison, exact_confidence=config.constraint.confidence
+        _side(INCUMBENT, incumbent),
+        challenger,
+        config.comparison.bootstrap,
+        purpose=Purpose.SELECT_MODEL,
+        exact_confidence=config.constraint.confidence,
     )
     return store().put_file(ArtifactKind.COMPARISON, f"{COMPARISON}.json", compared, inputs=inputs)
 

@@ -19,7 +19,7 @@ from stage1_core.policy import AnyPolicy, GatePolicy, NoExit
 from stage1_core.predictions import Decisions, Predictions
 from stage1_core.splits import Purpose
 
-COMPARED = ("coverage", "fpr_on_exited", "exit_error", "accuracy", "augrc")
+COMPARED = ("coverage", "fnr_on_exited", "fpr_on_exited", "exit_error", "accuracy", "augrc")
 """Numbers whose differences are looked at."""
 
 
@@ -106,31 +106,32 @@ def at_matched_fpr(challenger: GatePolicy | NoExit, rows: Predictions, incumbent
 
 
 def compare(
-    incumbent: Side, challenger: Side, config: ComparisonConfig, *, exact_confidence: float
+    incumbent: Side, challenger: Side, config: BootstrapConfig, *, purpose: Purpose, exact_confidence: float
 ) -> PolicyComparison:
     """Both sides counted, with paired, clustered bootstrap intervals of their differences.
 
-    ``exact_confidence`` becomes `PolicyComparison.confidence`. Raises `PolicyError` where the
-    sides do not hold the same rows in the same order, `SplitUseError` where they are not SELECT_MODEL rows: VAL_TEST is
-    no place to choose.
+    ``purpose`` says which rows both sides must hold: SELECT_MODEL rows choose what is released, FINAL_EVALUATION rows
+    judge what was released already. ``exact_confidence`` becomes `PolicyComparison.confidence`. Raises `PolicyError`
+    where the sides do not hold the same rows in the same order, `SplitUseError` where they were read for another
+    purpose.
     """
     old, new = incumbent.rows, challenger.rows
-    old.require(Purpose.SELECT_MODEL)
-    new.require(Purpose.SELECT_MODEL)
+    old.require(purpose)
+    new.require(purpose)
     if not np.array_equal(old.scores.ids, new.scores.ids):
         raise PolicyError("the two policies must be compared on the same rows in the same order; predict both again")
     made = bootstrap(
         _differences(incumbent, challenger),
         strata=old.labels,
         clusters=old.groups,
-        config=config.bootstrap,
-        generator=config.bootstrap.generator(),
+        config=config,
+        generator=config.generator(),
     )
     return PolicyComparison(
-        purpose=old.purpose,
+        purpose=purpose,
         rows=len(old),
         groups=len(np.unique(old.groups)),
-        level=config.bootstrap.level,
+        level=config.level,
         confidence=exact_confidence,
         incumbent=_seen(incumbent, exact_confidence),
         challenger=_seen(challenger, exact_confidence),

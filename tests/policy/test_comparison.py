@@ -12,14 +12,14 @@ from stage1_core.metrics.bootstrap import BootstrapConfig
 from stage1_core.metrics.intervals import clopper_pearson_upper
 from stage1_core.metrics.risk import coverage, fpr_on_exited
 from stage1_core.policy import GatePolicy, GatePolicyConfig, NoExit, SoftmaxPolicyConfig
-from stage1_core.policy.comparison import ComparisonConfig, Side, at_matched_fpr, compare
+from stage1_core.policy.comparison import COMPARED, PolicyComparison, Side, at_matched_fpr, compare
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Predictions, Scores
 from stage1_core.splits import Purpose
 from tests.toys import predictions_of
 
 CONSTRAINT = RiskConstraint(max_risk=0.05)
-CONFIG = ComparisonConfig(bootstrap=BootstrapConfig(level=0.9, resamples=400))
+CONFIG = BootstrapConfig(level=0.9, resamples=400)
 
 
 def gated(rng: np.random.Generator, n: int, purpose: Purpose, *, knowing: float) -> Predictions:
@@ -31,6 +31,16 @@ def gated(rng: np.random.Generator, n: int, purpose: Purpose, *, knowing: float)
     gate = np.abs(margins) + knowing * (right - 0.5) + 0.3 * rng.normal(size=n)
     scores = rows.scores
     return replace(rows, scores=Scores(scores.ids, scores.logits, gate))
+
+
+def compared(incumbent: Side, challenger: Side, confidence: float = 0.9) -> PolicyComparison:
+    """Both sides on the selection rows."""
+    return compare(incumbent, challenger, CONFIG, purpose=Purpose.SELECT_MODEL, exact_confidence=confidence)
+
+
+def read_for(purpose: Purpose, side: Side) -> Side:
+    """The same rows, as if they had been read for ``purpose``."""
+    return replace(side, rows=replace(side.rows, purpose=purpose))
 
 
 def fitted(rng: np.random.Generator, knowing: float) -> tuple[Side, Side]:
@@ -134,7 +144,7 @@ class TestComparing:
     def test_a_gate_that_knows_more_gains_coverage(self, knowing):
         softmax, gate = knowing
         matched = replace(gate, policy=at_matched_fpr(gate.policy, gate.rows, softmax))
-        found = compare(softmax, matched, CONFIG, exact_confidence=0.9)
+        found = compared(softmax, matched)
         assert found.differences["coverage"].lower > 0.05
         assert found.challenger.exits.coverage.rate - found.incumbent.exits.coverage.rate == pytest.approx(
             found.differences["coverage"].value
@@ -143,17 +153,17 @@ class TestComparing:
     def test_a_gate_that_knows_no_more_does_not(self, ignorant):
         softmax, gate = ignorant
         matched = replace(gate, policy=at_matched_fpr(gate.policy, gate.rows, softmax))
-        assert compare(softmax, matched, CONFIG, exact_confidence=0.9).differences["coverage"].lower < 0.005
+        assert compared(softmax, matched).differences["coverage"].lower < 0.005
 
     def test_a_policy_differs_from_itself_by_exactly_nothing(self, knowing):
         softmax, _ = knowing
-        found = compare(softmax, softmax, CONFIG, exact_confidence=0.9)
+        found = compared(softmax, softmax)
         for interval in found.differences.values():
             assert (interval.value, interval.lower, interval.upper) == (0, 0, 0)
 
     def test_pairing_makes_the_interval_shorter_than_two_separate_ones(self, knowing):
         softmax, gate = knowing
-        paired = compare(softmax, gate, CONFIG, exact_confidence=0.9).differences["coverage"]
+        paired = compared(softmax, gate).differences["coverage"]
         n = len(softmax.rows)
         rates = [coverage(side.decisions, side.rows.labels).rate for side in (softmax, gate)]
         unpaired = np.sqrt(sum(rate * (1 - rate) / n for rate in rates))
@@ -162,12 +172,10 @@ class TestComparing:
     def test_rows_of_a_group_are_drawn_together(self, knowing):
         softmax, gate = knowing
         groups = np.array([f"drive {index // 10}" for index in range(len(softmax.rows))])
-        alone = compare(softmax, gate, CONFIG, exact_confidence=0.9)
-        joined = compare(
+        alone = compared(softmax, gate)
+        joined = compared(
             replace(softmax, rows=replace(softmax.rows, groups=groups)),
             replace(gate, rows=replace(gate.rows, groups=groups)),
-            CONFIG,
-            exact_confidence=0.9,
         )
         assert (alone.groups, joined.groups) == (1500, 150)
         assert joined.differences["coverage"].value == alone.differences["coverage"].value
@@ -177,12 +185,12 @@ class TestComparing:
         softmax, gate = knowing
         scores = gate.rows.scores
         better = Scores(scores.ids, scores.logits + np.eye(2)[gate.rows.labels], scores.gate_logits)
-        found = compare(softmax, replace(gate, rows=replace(gate.rows, scores=better)), CONFIG, exact_confidence=0.9)
+        found = compared(softmax, replace(gate, rows=replace(gate.rows, scores=better)))
         old, new = found.incumbent, found.challenger
         expected = {name: getattr(new.model, name) - getattr(old.model, name) for name in ("accuracy", "augrc")}
-        for name in ("coverage", "fpr_on_exited", "exit_error"):
+        for name in ("coverage", "fnr_on_exited", "fpr_on_exited", "exit_error"):
             expected[name] = getattr(new.exits, name).rate - getattr(old.exits, name).rate
-        assert len(set(expected.values())) == 5
+        assert len(set(expected.values())) == len(COMPARED)
         assert {name: interval.value for name, interval in found.differences.items()} == pytest.approx(expected)
 
     def test_each_resample_has_as_many_rows_of_a_class(self, knowing):
@@ -192,31 +200,37 @@ class TestComparing:
         scores = replace(gate.rows.scores, gate_logits=gates)
         clairvoyant = replace(gate, rows=replace(gate.rows, scores=scores))
         nothing = replace(softmax, policy=softmax.policy.strictest())
-        gain = compare(nothing, clairvoyant, CONFIG, exact_confidence=0.9).differences["coverage"]
+        gain = compared(nothing, clairvoyant).differences["coverage"]
         assert (gain.value, gain.lower, gain.upper, gain.std) == (0.5, 0.5, 0.5, 0)
 
     def test_the_exact_bounds_are_those_of_the_stated_confidence(self, knowing):
         for confidence in (0.9, 0.99):
-            found = compare(*knowing, CONFIG, exact_confidence=confidence)
+            found = compared(*knowing, confidence)
             counted = found.challenger.exits.coverage
             assert found.confidence == confidence
             assert counted.upper_bound == clopper_pearson_upper(counted.events, counted.trials, confidence)
 
     def test_the_same_seed_gives_the_same_comparison(self, knowing):
-        assert compare(*knowing, CONFIG, exact_confidence=0.9) == compare(*knowing, CONFIG, exact_confidence=0.9)
+        assert compared(*knowing) == compared(*knowing)
 
     def test_other_rows_are_refused(self, knowing):
         softmax, gate = knowing
         shuffled = replace(gate, rows=gate.rows.take(np.arange(len(gate.rows))[::-1]))
         with pytest.raises(PolicyError, match="same rows in the same order"):
-            compare(softmax, shuffled, CONFIG, exact_confidence=0.9)
+            compared(softmax, shuffled)
 
     @pytest.mark.parametrize("purpose", [Purpose.FINAL_EVALUATION, Purpose.CERTIFY_POLICY])
     @pytest.mark.parametrize("sides", [(0,), (1,), (0, 1)], ids=["incumbent", "challenger", "both"])
-    def test_held_out_rows_are_refused(self, knowing, purpose, sides):
-        softmax, gate = (
-            replace(side, rows=replace(side.rows, purpose=purpose)) if place in sides else side
-            for place, side in enumerate(knowing)
-        )
+    def test_rows_of_another_purpose_than_the_named_one_are_refused(self, knowing, purpose, sides):
+        softmax, gate = (read_for(purpose, side) if place in sides else side for place, side in enumerate(knowing))
         with pytest.raises(SplitUseError, match="select_model"):
-            compare(softmax, gate, CONFIG, exact_confidence=0.9)
+            compared(softmax, gate)
+
+    def test_released_policies_are_compared_on_the_rows_of_the_final_evaluation(self, knowing):
+        purpose = Purpose.FINAL_EVALUATION
+        final = [read_for(purpose, side) for side in knowing]
+        found = compare(*final, CONFIG, purpose=purpose, exact_confidence=0.9)
+        assert found.purpose is purpose
+        assert found.differences == compared(*knowing).differences
+        with pytest.raises(SplitUseError, match="final_evaluation"):
+            compare(*knowing, CONFIG, purpose=purpose, exact_confidence=0.9)

@@ -21,7 +21,7 @@ from stage1_core.metrics.intervals import clopper_pearson_lower, clopper_pearson
 from stage1_core.metrics.suite import TransformQuality, model_quality
 from stage1_core.phases.selective_evaluation import KeptHead, kept_head_check
 from stage1_core.policy import AnyPolicy, GatePolicyConfig, SoftmaxPolicyConfig
-from stage1_core.policy.comparison import ComparisonConfig, PolicyComparison, Side, compare
+from stage1_core.policy.comparison import PolicyComparison, Side, compare
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.evaluation import Measured, evaluate
 from stage1_core.predictions import Predictions, Scores
@@ -107,8 +107,7 @@ def comparison_without_exits() -> PolicyComparison:
     """A gate that could not be certified against the softmax policy."""
     selected = gated_rows(800, seed=1, purpose=Purpose.SELECT_MODEL)
     softmax = Side("softmax", softmax_policy(3000, gated=True), selected)
-    config = ComparisonConfig(bootstrap=BootstrapConfig(resamples=200, level=0.9))
-    return compare(softmax, Side("gate", gate_policy(60), selected), config, exact_confidence=CONSTRAINT.confidence)
+    return _compared(softmax, Side("gate", gate_policy(60), selected))
 
 
 @cache
@@ -118,8 +117,7 @@ def comparison(*, gate_is_better: bool = True) -> PolicyComparison:
     softmax = Side("softmax" if gate_is_better else "gate", softmax_policy(3000, gated=True), selected)
     gate = Side("gate" if gate_is_better else "softmax", gate_policy(3000), selected)
     sides = (softmax, gate) if gate_is_better else (gate, softmax)
-    config = ComparisonConfig(bootstrap=BootstrapConfig(resamples=200, level=0.9))
-    return compare(*sides, config, exact_confidence=CONSTRAINT.confidence)
+    return _compared(*sides)
 
 
 def measure(policy: AnyPolicy, final: Predictions) -> Measured:
@@ -201,6 +199,12 @@ def contents(policy: AnyPolicy, final: Predictions, verdict: Verdict, *, compare
         ),
         comparison=against,
     )
+
+
+def _compared(incumbent: Side, challenger: Side) -> PolicyComparison:
+    config = BootstrapConfig(resamples=200, level=0.9)
+    purpose = Purpose.SELECT_MODEL
+    return compare(incumbent, challenger, config, purpose=purpose, exact_confidence=CONSTRAINT.confidence)
 
 
 def _counted(events: int, trials: int) -> CountedRisk:

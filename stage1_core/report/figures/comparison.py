@@ -46,12 +46,14 @@ def comparison_figure(comparison: PolicyComparison) -> Figure:
         words.append(f"{RISK_NAMES[name]}: {', '.join(_in_words(*pair) for pair in zip(sides, counted, strict=True))}")
     # The three rates are comparable and share their scales; coverage is of another size.
     _share_scale(grid[1:, 0], low=0.0)
-    _share_scale(grid[1:-1, 1])
+    _share_scale(grid[1:, 1])
     _share_scale(grid[:1, 1])
     level = percent(comparison.level)
     rows = f"n = {comparison.rows:,}, {comparison.groups:,} groups"
     grid[-1, 0].set_xlabel(f"share, with exact bounds ({rows})", fontsize=canvas.TEXT_POINTS, color=canvas.INK)
-    canvas.note(grid[-1, 1], f"paired differences in points,\n{level} intervals")
+    for lowest in [axes for axes in grid[:, 1] if axes.axison][-1:]:
+        words_below = f"points, paired, with {level} intervals"
+        lowest.set_xlabel(words_below, fontsize=canvas.TEXT_POINTS, color=canvas.INK)
     gain = comparison.differences["coverage"].value
     found = f"{sides[1].name} instead of {sides[0].name}: coverage "
     found += "difference undefined" if gain is None else points(gain)

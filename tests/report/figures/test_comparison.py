@@ -25,9 +25,6 @@ def test_each_rate_is_drawn_with_its_exact_bounds(compared):
 
 def test_each_difference_is_drawn_in_points_around_zero(compared):
     for (_, change), name in zip(_strips(comparison_figure(compared)), BETTER, strict=True):
-        if name not in compared.differences:
-            assert not change.containers
-            continue
         difference = compared.differences[name]
         ((point, _, (bar,)),) = change.containers
         assert point.get_xdata()[0] == pytest.approx(100 * difference.value)
@@ -66,7 +63,7 @@ def test_an_undefined_side_or_difference_is_said_to_be_undefined(compared):
 def test_rows_groups_and_level_are_on_the_axes(compared):
     figure = comparison_figure(compared)
     assert f"n = {compared.rows:,}, {compared.groups:,} groups" in figure.axes[-2].get_xlabel()
-    assert "90 % intervals" in figure.axes[-1].texts[0].get_text()
+    assert "90 % intervals" in figure.axes[-1].get_xlabel()
 
 
 def test_a_policy_without_exits_is_said_to_let_nothing_exit_and_has_no_empty_scales():
@@ -75,3 +72,4 @@ def test_a_policy_without_exits_is_said_to_let_nothing_exit_and_has_no_empty_sca
         assert "gate: undefined (nothing exits)" in [text.get_text() for text in values.texts]
         assert not change.axison
     assert strips[0][1].axison
+    assert "90 % intervals" in strips[0][1].get_xlabel()
