@@ -1,6 +1,6 @@
 # Stage-1 Pro: every command that a person, a hook or CI needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-slow check schemas docs clean
+.PHONY: help demo stack test test-fast test-slow check schemas docs clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -24,6 +24,9 @@ $(READY): pyproject.toml constraints.txt requirements-scenes.txt
 
 demo: $(READY) ## render road scenes, train, certify, release and register a first bundle
 	$(BIN)/stage1 demo
+
+stack: $(READY) ## start databases, servers and workers on this machine, until Ctrl-C
+	$(BIN)/stage1 stack
 
 test: test-fast test-slow ## run all tests
 

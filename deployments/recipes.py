@@ -21,6 +21,7 @@ from stage1_core.phases.baseline import BaselineAcceptance, BaselineConfig
 from stage1_core.phases.gate import GateConfig
 from stage1_core.phases.ladder import LadderConfig
 from stage1_core.phases.selective_evaluation import SelectiveEvaluationAcceptance, SelectiveEvaluationConfig
+from stage1_core.promotion.config import HumanApproval, NonInferiorityConfig, PromotionConfig
 from stage1_core.training.config import historical_training, selectivenet_training
 
 
@@ -53,6 +54,16 @@ def demo(folder: Path | None = None) -> BaselineConfig:
         acceptance=BaselineAcceptance(min_coverage=0.3),
         release=ReleaseConfig(name="stage1-demo", description="Rendered road scenes: is there roadwork?"),
     )
+
+
+def demo_promotion() -> PromotionConfig:
+    """What a demo's candidate must show, and a person has the last word.
+
+    Margins in which the some 130 independent roadwork pictures that exit in VAL_TEST can show a loss; a person answers
+    in the page within three days.
+    """
+    margins = NonInferiorityConfig(max_accuracy_loss=0.02, max_fnr_gain=0.03)
+    return PromotionConfig(not_worse=margins, approval=HumanApproval())
 
 
 def natix(root: Path = Path("data/natix_official")) -> BaselineConfig:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import typer
 
 from stage1_cli._progress import progress_bar
+from stage1_core.compute.choice import chosen_compute
 from stage1_core.data.features import Features
 from stage1_core.data.ledger import SplitLedger
 from stage1_core.data.loading import PicturesDataset, available_cores
@@ -22,6 +24,7 @@ from stage1_core.model.head import Head, build_head
 from stage1_core.model.head_files import save_head
 from stage1_core.phases.baseline import BaselineConfig
 from stage1_core.splits import Purpose
+from stage1_core.training.execution import is_main_process
 from stage1_core.training.fitting import fit_head
 from stage1_core.training.loop import EpochResult
 from stage1_core.training.picture_rows import PictureRows
@@ -40,13 +43,19 @@ def prepared_ledger(config: BaselineConfig) -> SplitLedger:
 
 def all_features(config: BaselineConfig, ledger: SplitLedger) -> Features:
     """Features of every row of the ledger, in its order."""
+    return features_of(ledger.samples, config)
+
+
+def features_of(rows: pd.DataFrame, config: BaselineConfig) -> Features:
+    """Features of ``rows`` of a ledger, in their order."""
     with progress_bar("extracting features") as on_progress:
         return extract_features(
-            ledger.samples,
+            rows,
             config.backbone,
             config.transform,
             store_folder=feature_folder(),
             device=best_device(),
+            compute=chosen_compute(),
             on_progress=on_progress,
         )
 
@@ -99,7 +108,9 @@ def _identity(config: BaselineConfig, ledger: SplitLedger, inputs: str) -> str:
 
 
 def _write(head: Head, config: BaselineConfig, folder: Path) -> None:
-    """What was trained, beside the checkpoints in ``folder``."""
+    """What was trained, beside the checkpoints in ``folder``; once, where several processes share the training."""
+    if not is_main_process():
+        return
     (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
     save_head(head, folder)
     (folder / LOG_FILE).write_bytes((folder / TRAINING_FOLDER / LOG_FILE).read_bytes())

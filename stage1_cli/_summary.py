@@ -28,7 +28,7 @@ def run_and_summarise(flow: Flow[Any, Any], config: FrozenModel) -> None:
     from stage1_core.errors import PhaseRejected
 
     console = Console()
-    _quiet_known_errors()
+    quiet_known_errors()
     try:
         released: ReleasedPhase = flow(config)  # type: ignore[assignment]  # Prefect types async flows as well
     except PhaseRejected as rejected:
@@ -43,7 +43,7 @@ def run_and_summarise(flow: Flow[Any, Any], config: FrozenModel) -> None:
     console.print(_release_table(released, title="Released" if released.turned_down is None else "Stands"))
 
 
-def _quiet_known_errors() -> None:
+def quiet_known_errors() -> None:
     """Leave the traceback of our own errors out of the run's log: their one line says what to do."""
     if not os.environ.get("STAGE1_DEBUG"):
         for name in ("prefect.flow_runs", "prefect.task_runs"):

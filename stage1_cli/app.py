@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from stage1_cli import bundles, data, doctor, evaluation, metrics, pages, run, training
+from stage1_cli import bundles, data, deploy, doctor, evaluation, metrics, pages, promotion, run, stack, sweep, training
 
 app = typer.Typer(
     name="stage1",
@@ -24,13 +24,20 @@ app.command()(run.run)
 app.add_typer(data.app, name="data")
 app.command()(training.features)
 app.command()(training.train)
+app.command()(sweep.sweep)
 app.command()(metrics.metrics)
 app.command()(evaluation.evaluate)
 app.command()(bundles.predict)
 app.command()(bundles.verify)
 app.command()(bundles.export)
+app.command()(promotion.registry)
+app.command()(promotion.promote)
+app.command()(promotion.rollback)
+app.command()(promotion.repair)
+app.command()(deploy.deploy)
 app.command()(doctor.doctor)
 app.command()(pages.pages)
+app.command()(stack.stack)
 
 
 def _print_version(wanted: bool) -> None:

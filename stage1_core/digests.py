@@ -16,7 +16,7 @@ def canonical_json(value: object, *, indent: int | None = None) -> bytes:
     return text.encode()
 
 
-def digest_of_bytes(content: bytes) -> str:
+def digest_of_bytes(content: bytes | memoryview) -> str:
     """Hex sha256 of ``content``."""
     return hashlib.sha256(content).hexdigest()
 

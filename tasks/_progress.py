@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import cast
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 from rich.console import Console
@@ -48,15 +49,18 @@ class _Reporter:
 
     def _publish(self) -> None:
         done, total = self._last
-        percent = 100 * done / total if total else 100.0
-        if self._artifact is None:
-            key = self._name.replace(" ", "-").lower()
-            self._artifact = cast(UUID, create_progress_artifact(percent, key=key, description=self._name))
-        else:
-            update_progress_artifact(self._artifact, percent)
+        with suppress(httpx.HTTPError):  # a server that is away for a minute must not end hours of work
+            self._show(100 * done / total if total else 100.0)
         if self._bar is None:
             get_run_logger().info("%s: %d of %d", self._name, done, total)
         self._next_update = time.monotonic() + SECONDS_BETWEEN_UPDATES
+
+    def _show(self, percent: float) -> None:
+        if self._artifact is None:
+            key = "progress-" + self._name.replace(" ", "-").lower()
+            self._artifact = cast(UUID, create_progress_artifact(percent, key=key, description=self._name))
+        else:
+            update_progress_artifact(self._artifact, percent)
 
     def close(self) -> None:
         if self._artifact is not None:

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import httpx
 import prefect
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.context import TaskRunContext
@@ -31,6 +32,9 @@ R = TypeVar("R")
 
 NON_SEMANTIC = frozenset({"run"})
 """Parameters that say where to report, not what to compute."""
+
+SECONDS_BETWEEN_TRIES = [2.0, 4.0, 8.0, 16.0, 32.0]
+"""As the Prefect and MLflow clients wait: a server may be away for a minute, as when it is updated."""
 
 NUMERICAL_LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "transformers", "pillow")
 
@@ -93,13 +97,13 @@ STEP_POLICY = CacheKeyFnPolicy(cache_key_fn=step_key)
 
 
 def task(function: Callable[P, R]) -> prefect.Task[P, R]:
-    """A cached step. Two retries, because a step reads files that may lie on a network."""
+    """A cached step, tried again when files on a network or a server were away."""
     return prefect.task(
         cache_policy=STEP_POLICY,
         persist_result=True,
         result_serializer="json",
-        retries=2,
-        retry_delay_seconds=5,
+        retries=len(SECONDS_BETWEEN_TRIES),
+        retry_delay_seconds=SECONDS_BETWEEN_TRIES,
         retry_condition_fn=_worth_retrying,
     )(function)
 
@@ -107,12 +111,21 @@ def task(function: Callable[P, R]) -> prefect.Task[P, R]:
 def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
     """Only trouble with files and networks may pass by itself; our own errors say what to do instead."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, OSError) and not isinstance(error, FileNotFoundError | PermissionError)
+    if isinstance(error, FileNotFoundError | PermissionError):
+        return False
+    return isinstance(error, OSError | httpx.TransportError)
 
 
 def effect(function: Callable[P, R]) -> prefect.Task[P, R]:
-    """A step that runs every time: it reports, or looks whether the world has changed."""
-    return prefect.task(cache_policy=NO_CACHE, persist_result=True, result_serializer="json")(function)
+    """A step that runs every time: it reports, or looks whether the world has changed. Tried again as a `task` is."""
+    return prefect.task(
+        cache_policy=NO_CACHE,
+        persist_result=True,
+        result_serializer="json",
+        retries=len(SECONDS_BETWEEN_TRIES),
+        retry_delay_seconds=SECONDS_BETWEEN_TRIES,
+        retry_condition_fn=_worth_retrying,
+    )(function)
 
 
 def gate(function: Callable[P, R]) -> prefect.Task[P, R]:

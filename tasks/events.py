@@ -21,7 +21,7 @@ class EventName(StrEnum):
     PROMOTION_REPAIRED = "stage1.promotion.repaired"
     BUNDLE_PROMOTED = "stage1.bundle.promoted"
     BUNDLE_ROLLED_BACK = "stage1.bundle.rolled-back"
-    CHAMPION_DAMAGED = "stage1.champion.damaged"
+    CHAMPION_IN_DOUBT = "stage1.champion.in-doubt"
     DRIFT_DETECTED = "stage1.drift.detected"
     RUN_ABANDONED = "stage1.run.abandoned"
 

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
+from stage1_core.compute.choice import chosen_compute
 from stage1_core.config import FrozenModel
 from stage1_core.data.ledger import SplitLedger
 from stage1_core.data.transforms import EvalTransform
@@ -18,6 +19,7 @@ from stage1_core.model.extraction import extract_features as extract
 from stage1_core.model.weights import backbone_digest
 from stage1_core.splits import Purpose
 from stage1_core.training.rows import FeatureRows
+from tasks._device import device_slot
 from tasks._progress import progress
 from tasks._task import task
 from tasks._workspace import feature_folder, store
@@ -39,13 +41,14 @@ class FeatureSet(FrozenModel):
 def extract_features(backbone: BackboneConfig, transform: EvalTransform, ledger: ArtifactRef) -> ArtifactRef:
     """Compute what the feature cache does not hold yet."""
     rows = load_ledger(ledger).samples
-    with progress("extracting features") as on_progress:
+    with device_slot() as device, progress("extracting features") as on_progress:
         features = extract(
             rows,
             backbone,
             transform,
             store_folder=feature_folder(),
-            device=best_device(),
+            device=device,
+            compute=chosen_compute(),
             on_progress=on_progress,
         )
     found = FeatureSet(
@@ -53,7 +56,7 @@ def extract_features(backbone: BackboneConfig, transform: EvalTransform, ledger:
         backbone_digest=backbone_digest(backbone),
         transform=transform,
         ledger=ledger,
-        values_digest=digest_of_bytes(np.ascontiguousarray(features.values).tobytes()),
+        values_digest=digest_of_bytes(np.ascontiguousarray(features.values).data),  # a memory map is not copied
     )
     return store().put_file(ArtifactKind.FEATURES, "features.json", found, inputs=[ledger])
 
@@ -62,6 +65,11 @@ def feature_rows(ref: ArtifactRef, ledger: SplitLedger, purpose: Purpose) -> Fea
     """Features and labels of the rows of ``purpose``; what the cache lost meanwhile is computed again."""
     found = store().read(ref, FeatureSet)
     features = extract(
-        ledger.rows(purpose), found.backbone, found.transform, store_folder=feature_folder(), device=best_device()
+        ledger.rows(purpose),
+        found.backbone,
+        found.transform,
+        store_folder=feature_folder(),
+        device=best_device(),
+        compute=chosen_compute(),
     )
     return FeatureRows.read(features, ledger, purpose)

@@ -6,7 +6,8 @@ from stage1_core.acceptance import AcceptanceReport, RiskCheck
 from stage1_core.bundle.artifact import ArtifactRef
 from stage1_core.config import FrozenModel
 from stage1_core.metrics.suite import Evaluation
-from tasks.registry import CANDIDATE, Registered
+from tasks.registry import Registered
+from tasks.registry_aliases import CANDIDATE
 from tasks.runs import RunRef
 
 

@@ -19,6 +19,7 @@ from tasks.pages import show_acceptance, show_figures, show_links
 from tasks.phase import PhaseArtifacts, ReleasedPhase
 from tasks.registry import register_bundle
 from tasks.release import BUNDLE_FOLDER
+from tasks.released import record_release
 from tasks.reporting import REPORT_FILE
 from tasks.runs import RunRef, new_run_id, place, write_log_to
 from tasks.tracking import find_or_start, finish, log_parameters, log_phase
@@ -86,7 +87,7 @@ def register(
     folder = store().open(bundle) / BUNDLE_FOLDER
     place(run, folder, BUNDLE_FOLDER)
     ledger = load_ledger(made.ledger)
-    openings = access_log(ledger.digest).summary().test_openings
+    openings = access_log(ledger.origin).summary().test_openings
     tags = {
         "stage1.ledger": ledger.digest,
         "stage1.acceptance": acceptance.sha256,
@@ -95,7 +96,9 @@ def register(
     }
     registered = register_bundle(folder, release.name, run_id=run.mlflow_run_id, tags=tags)
     evaluation = load_evaluation(made.evaluation)
-    return ReleasedPhase.of(run, made, bundle, registered, evaluation, load_acceptance(acceptance))
+    released = ReleasedPhase.of(run, made, bundle, registered, evaluation, load_acceptance(acceptance))
+    record_release(released)
+    return released
 
 
 def announce_verdict(report: AcceptanceReport) -> None:

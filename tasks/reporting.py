@@ -52,11 +52,11 @@ def write_report(
         evaluation=load_evaluation(made.evaluation),
         policy=load_policy(made.policy),
         constraint=config.constraint,
-        data_summary=splits.summary(access_log(splits.digest).entries()).model_dump(mode="json"),
+        data_summary=splits.summary(access_log(splits.origin).entries()).model_dump(mode="json"),
         figures={path.stem: path.read_bytes() for path in sorted(store().open(figures).glob("*.png"))},
         provenance=made.digests() | {"configuration": config.to_json()},
         synthetic=config.data.is_synthetic,
-        val_test_openings=access_log(splits.digest).summary().test_openings,
+        val_test_openings=access_log(splits.origin).summary().test_openings,
         comparison=None if made.comparison is None else load_comparison(made.comparison),
         transforms=() if made.transforms is None else store().read(made.transforms, TransformTable).transforms,
     )

@@ -8,10 +8,25 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 settings.register_profile("stage1", deadline=None)  # a loaded machine is not a failing test
 settings.load_profile("stage1")
@@ -88,3 +103,20 @@ def workspace(tmp_path: Path, prefect_api: None, empty_tracking_store: Path) -> 
     shutil.copy(empty_tracking_store, folder / "mlflow.db")
     with working_in(folder):
         yield folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The machine's own Chromium; none is ever downloaded, and a machine without one fails the test."""
+    from playwright.sync_api import sync_playwright
+
+    paths = [path for name in CHROMIUM_NAMES if (path := shutil.which(name))]
+    if not paths:
+        pytest.fail(
+            f"found none of {', '.join(CHROMIUM_NAMES)}; install one, on Debian with `apt-get install chromium`",
+            pytrace=False,
+        )
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=paths[0], args=QUIET)
+        yield started
+        started.close()

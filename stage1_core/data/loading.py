@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from stage1_core.data.pictures import open_picture
 from stage1_core.data.transforms import AugmentConfig, EvalTransform, NoAugment
+from stage1_core.data.workers import end_with_parent
 from stage1_core.errors import DataError
 
 _WORTH_WORKERS = 512
@@ -99,6 +100,7 @@ def picture_loader(
         drop_last=drop_last,
         pin_memory=torch.cuda.is_available(),
         multiprocessing_context="forkserver" if count else None,
+        worker_init_fn=end_with_parent,
         persistent_workers=count > 0,
         generator=generator_of(seed),  # without it each epoch would draw from, and so move, the global generator
     )

@@ -24,6 +24,11 @@ class BatchedForward:
         self._backbone = backbone
         self.batch_size = batch_size
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return self._backbone.mean.device
+
     def __call__(self, rgb: Tensor) -> Float32:
         """``(n, hidden)`` features of ``rgb`` ``(n, h, w, 3)`` uint8, n of any size."""
         done: list[Float32] = []

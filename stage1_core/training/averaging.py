@@ -52,7 +52,7 @@ class NoAverageConfig(FrozenModel):
         return 0.0
 
 
-AverageConfig = Annotated[WarmupAverageConfig | ConstantAverageConfig | NoAverageConfig, Field(discriminator="kind")]
+AverageConfig = Annotated[NoAverageConfig | WarmupAverageConfig | ConstantAverageConfig, Field(discriminator="kind")]
 """Every way to average weights; `kind` tells them apart."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
@@ -35,6 +35,12 @@ def make_accelerator(precision: Precision) -> Accelerator:
         resolved = "fp32"
     avoids_gpu = torch.cuda.is_available() and not has_gpu
     return Accelerator(cpu=avoids_gpu, mixed_precision="no" if resolved == "fp32" else resolved)
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one of a shared training that writes and reports; only while or after it trains."""
+    main: bool = PartialState().is_main_process
+    return main
 
 
 def compiled_forward(model: nn.Module, example: Tensor) -> Forward:

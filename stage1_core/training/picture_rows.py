@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from stage1_core.data.loading import PicturesDataset, batches, generator_of
+from stage1_core.data.workers import end_with_parent
 from stage1_core.errors import DataError
 from stage1_core.predictions import Integer, Text
 from stage1_core.splits import Purpose
@@ -38,6 +39,7 @@ class PictureRows:
             num_workers=workers,
             pin_memory=torch.cuda.is_available(),
             multiprocessing_context="forkserver" if workers else None,
+            worker_init_fn=end_with_parent,
             persistent_workers=workers > 0,
             generator=generator_of(0),  # without it each epoch would move the global generator
         )

@@ -12,6 +12,7 @@ from stage1_core.errors import CheckpointError
 from stage1_core.training.checkpoint import checkpoints, latest_good, save_checkpoint
 from stage1_core.training.config import TrainingConfig
 from stage1_core.training.epoch_log import epoch_row, read_rows, write_log
+from stage1_core.training.execution import is_main_process
 from stage1_core.training.loop import EpochResult, OnUpdate, train
 from stage1_core.training.rows import Rows
 from stage1_core.training.state import TrainingState, load_best
@@ -38,7 +39,8 @@ def run_training(
     The state's `kept` holds the best epochs by the other metrics too: `load_best` writes one into a copy of the model.
     ``folder`` holds the checkpoints and ``metrics.csv``. ``identity`` is the digest of all that determines the
     training; checkpoints of another are refused with `CheckpointError`. ``on_epoch`` sees each epoch after it is saved,
-    so what it has reported is never trained again.
+    so what it has reported is never trained again. Where several processes share the training, the first alone writes
+    and reports; all return the same weights.
     """
     state = latest_good(folder, config_digest=identity)
     rows = read_rows(folder / LOG_FILE)[: state.epoch if state else 0]
@@ -46,6 +48,8 @@ def run_training(
         log.info("continuing after epoch %d of at most %d", state.epoch, config.epochs)
     for result in train(model, fit_rows, select_rows, config, state=state, on_update=on_update):
         state = result.state()
+        if not is_main_process():
+            continue
         rows.append(epoch_row(result, config.epoch_log))
         # The log first: a kill in between leaves a row too many, which continuing cuts off, and never one too few.
         folder.mkdir(parents=True, exist_ok=True)

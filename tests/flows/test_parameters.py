@@ -51,6 +51,35 @@ def test_alternatives_are_told_apart_by_their_kind(definitions, model, field, ki
     assert len(union["oneOf"]) == len(union["discriminator"]["mapping"])
 
 
+@pytest.mark.parametrize("name", PHASES)
+def test_the_page_opens_every_alternative_without_adding_a_field_of_another(name):
+    """Prefect's page takes a value for the first alternative that shares most of its fields, whatever its kind."""
+    models = parameter_schema(PHASES[name].load_flow()).model_dump()["definitions"]
+
+    def fields_of(alternative):
+        return set(models[alternative["$ref"].rsplit("/")[-1]]["properties"])
+
+    unions = [field for model in models.values() for field in model.get("properties", {}).values()]
+    unions += [field["items"] for field in unions if "items" in field]
+    alternatives = [[fields_of(one) for one in union["oneOf"]] for union in unions if "oneOf" in union]
+    assert alternatives
+    for known in alternatives:
+        for fields in known:
+            assert max(known, key=lambda other: len(other & fields)) == fields  # the first of the largest
+
+
+def test_fields_are_called_by_their_names_and_alternatives_by_their_kind(definitions):
+    assert definitions["BaselineConfig"]["properties"]["training"]["title"] == "Training"
+    assert definitions["RiskConstraint"]["properties"]["max_risk"]["title"] == "Max risk"
+    assert definitions["NatixCsvSource"]["title"] == "natix_csv"
+
+
+def test_a_kind_is_no_free_text(definitions):
+    kinds = [model["properties"]["kind"] for model in definitions.values() if "kind" in model.get("properties", {})]
+    assert kinds
+    assert [kind for kind in kinds if kind["enum"] != [kind["const"]]] == []
+
+
 def test_every_source_is_offered(definitions):
     sources = definitions["DataConfig"]["properties"]["sources"]["items"]["discriminator"]["mapping"]
     assert {"natix_csv", "image_folder", "road_scenes", "unlabeled"} <= set(sources)

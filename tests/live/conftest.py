@@ -25,9 +25,15 @@ def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the MLflow server keeps its database, and its files below ``files``."""
+    return tmp_path_factory.mktemp("mlflow-server")
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(mlflow_folder: Path) -> Iterator[str]:
     """Address of a running MLflow server."""
-    server = mlflow_server(tmp_path_factory.mktemp("mlflow-server"))
+    server = mlflow_server(mlflow_folder)
     with started(server):
         yield server.url
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from stage1_core.compute import DaskLocalCompute
 from stage1_core.data.features import FeatureStore
 from stage1_core.data.pictures import open_picture
 from stage1_core.data.transforms import Letterbox, ResizeCenterCrop
@@ -234,3 +235,53 @@ def test_two_extractions_at_once_share_the_work(tmp_path: Path):
 
     assert [process.returncode for process in processes] == [0, 0]
     assert sorted(output[0] for output in outputs) == ["0", "40"]
+
+
+TWO_PROCESSES = DaskLocalCompute(workers=2)
+
+
+def files_of(store: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in store.rglob("*") if path.name in ("features.f32", "space.json")}
+
+
+@pytest.mark.slow
+def test_two_worker_processes_fill_the_store_with_the_bits_of_this_one(tmp_path: Path):
+    rows = made_rows(tmp_path / "pictures", 100)
+    here = extract(rows, tmp_path / "here")
+    extract(rows.head(8), tmp_path / "elsewhere")
+    seen: list[tuple[int, int]] = []
+
+    elsewhere = extract(
+        rows, tmp_path / "elsewhere", compute=TWO_PROCESSES, on_progress=lambda done, total: seen.append((done, total))
+    )
+
+    assert np.array_equal(elsewhere.values, here.values)
+    assert files_of(tmp_path / "elsewhere") == files_of(tmp_path / "here")
+    assert seen == [(8, 100), (72, 100), (100, 100)]
+
+
+@pytest.mark.slow
+def test_a_broken_picture_at_a_worker_names_itself_and_keeps_what_was_done(tmp_path: Path):
+    rows = made_rows(tmp_path / "pictures", 100)
+    Path(rows["path"][99]).write_bytes(b"not a picture")
+    rows.loc[99, "sha256"] = digest_of_file(Path(rows["path"][99]))
+
+    with pytest.raises(DataError, match=r"99\.png"):
+        extract(rows, tmp_path / "store", compute=TWO_PROCESSES)
+
+    assert in_store(tmp_path / "store").missing(rows["sha256"].tolist()) == rows["sha256"].tolist()[64:]
+
+
+@pytest.mark.slow
+def test_a_worker_with_other_weights_computes_nothing(rows, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(extraction, "backbone_digest", lambda config: "0" * 64)
+
+    with pytest.raises(ModelError, match="a worker finds other weights of test_efficientnet"):
+        extract(rows, tmp_path / "store", compute=TWO_PROCESSES)
+
+
+def test_nothing_missing_starts_no_worker(rows, tmp_path: Path, monkeypatch):
+    first = extract(rows, tmp_path / "store")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+
+    assert np.array_equal(extract(rows, tmp_path / "store", compute=TWO_PROCESSES).values, first.values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 from prefect import flow
 
@@ -131,6 +132,18 @@ class TestTryingAgain:
     def test_trouble_with_files_or_networks_is_tried_again(self, calls, tmp_path):
         assert once(fail_once.with_options(retry_delay_seconds=0), tmp_path / "marker") == "Completed"
         assert calls == ["fail_once", "fail_once"]
+
+    @pytest.mark.parametrize("error", [httpx.ConnectError("refused"), ConnectionResetError()])
+    @pytest.mark.parametrize("kind", [task, effect])
+    def test_a_server_that_is_away_is_asked_again(self, calls, kind, error):
+        def ask() -> str:
+            calls.append("ask")
+            if len(calls) == 1:
+                raise error
+            return "answer"
+
+        assert once(kind(ask).with_options(retry_delay_seconds=0)) == "Completed"
+        assert calls == ["ask", "ask"]
 
     @pytest.mark.parametrize("kind", ["data", "missing", "forbidden"])
     def test_what_somebody_must_repair_is_not(self, calls, kind):

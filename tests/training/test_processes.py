@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import socket
 import subprocess
@@ -10,7 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
+
+from stage1_core.model.head import HeadConfig
+from tests.integration.toys import draw_pictures, toy_config
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -57,3 +62,40 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
     alone, shared = run(tmp_path / "one", 1), run(tmp_path / "two", 2)
     for name, value in alone.items():
         torch.testing.assert_close(shared[name], value, rtol=1e-3, atol=1e-5)
+
+
+def command_line(config, workspace, folder, launcher):
+    """What an engineer types; `accelerate launch --cpu` alone starts one process where mpirun is not installed."""
+    program = Path(sys.executable).with_name("stage1")
+    command = [*launcher, str(program), "train", "--config", str(config), "--output-dir", str(folder)]
+    environment = os.environ | {
+        "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": "1",
+        "STAGE1_ARTIFACTS": str(workspace),
+    }
+    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert made.returncode == 0, made.stderr[-3000:]
+    return made.stdout
+
+
+@pytest.mark.slow
+def test_the_command_under_accelerate_trains_as_it_does_alone_and_writes_once(tmp_path):
+    config = toy_config(draw_pictures(tmp_path / "pictures"), head=HeadConfig(hidden=16, dropout=0.0))
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    launch = [str(Path(sys.executable).with_name("accelerate")), "launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    said = {
+        name: command_line(file, tmp_path / "workspace", tmp_path / name, launcher)
+        for name, launcher in {"alone": [], "shared": launch}.items()
+    }
+    alone, shared = (load_file(tmp_path / name / "head.safetensors") for name in said)
+    for name, value in alone.items():
+        torch.testing.assert_close(shared[name], value, rtol=1e-3, atol=1e-5)
+    rows = {name: list(csv.DictReader((tmp_path / name / "metrics.csv").read_text().splitlines())) for name in said}
+    assert [row["Epoch"] for row in rows["shared"]] == [row["Epoch"] for row in rows["alone"]] == ["1", "2", "3", "4"]
+    assert said["shared"].count("epoch 1:") == said["shared"].count("holds the head of the best epoch") == 1
+    files = [{path.relative_to(tmp_path / name) for path in (tmp_path / name).rglob("*")} for name in said]
+    assert files[0] == files[1]
+    again = command_line(file, tmp_path / "workspace", tmp_path / "shared", launch)
+    assert "epoch 1:" not in again

@@ -7,13 +7,13 @@ import importlib.util
 import io
 import multiprocessing
 import os
-import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stage1_core.data.road_scenes.description import SceneDescription
+from stage1_core.data.workers import end_with_parent
 from stage1_core.errors import Stage1Error
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def render_all(scenes: list[SceneDescription], folder: Path, processes: int) -> 
     # Spawned, not forked: panda3d and the threads of whoever calls would not survive a fork.
     context = multiprocessing.get_context("spawn")
     workers = min(processes, len(batches))
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         jobs = [pool.submit(_render_batch, [scene.model_dump_json() for scene in batch], folder) for batch in batches]
         try:
             for job in as_completed(jobs):
@@ -60,18 +60,6 @@ def write_whole(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     unfinished.write_bytes(content)
     unfinished.replace(path)
-
-
-def _end_with_parent() -> None:
-    """Lets a worker die with its parent even if that was killed; it would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _render_batch(lines: Iterable[str], folder: Path) -> int:

@@ -20,21 +20,22 @@ from stage1_core.data.sources.synthetic import SyntheticSource
 from stage1_core.data.sources.unlabeled import UnlabeledSource
 
 SourceConfig = Annotated[
-    CsvSource
-    | GtsrbSource
-    | ImageFolderSource
-    | KaggleSource
+    RoadScenesSource
     | NatixCsvSource
+    | CsvSource
+    | UnlabeledSource
+    | ImageFolderSource
+    | GtsrbSource
+    | KaggleSource
     | NatixParquetSource
     | OpenImagesSource
-    | RoadScenesSource
     | RoadworkSource
     | RoboflowSource
-    | SyntheticSource
-    | UnlabeledSource,
+    | SyntheticSource,
     Field(discriminator="kind"),
 ]
-"""Every kind of source; `kind` tells them apart."""
+"""Every kind of source; `kind` tells them apart. One whose fields another has as well stands before it: a page that
+makes a form of the schema opens what was given as the first alternative that knows most of its fields."""
 
 __all__ = [
     "CsvSource",
