@@ -77,10 +77,11 @@ class PrefectPages:
         """The message that pops up."""
         return self.page.get_by_role("region", name="Notifications").get_by_role("listitem")
 
-    def follow(self) -> None:
-        """From a form that was sent to the page of the run that it started."""
-        self.page.get_by_role("link", name="View run").click()
-        expect(self.page.get_by_role("tab", name="Logs")).to_be_visible()
+    def start(self, form: Form) -> None:
+        """Send the form of a run, and open the page of the run that it starts."""
+        with self.page.expect_response(re.compile("/create_flow_run$")) as answer:
+            form.submit()
+        self.page.goto(f"{self.url}/v2/runs/flow-run/{answer.value.json()['id']}")
 
     def end(self) -> str:
         """Watch the page of a run until the run ends or waits for an answer; the name of that state."""
