@@ -23,7 +23,7 @@ class PromotionApproval(RunInput):
     decision: Annotated[Literal["approve", "refuse"], Field(description="Shall it become the champion?")]
     approver: Annotated[str, Field(min_length=2, description="Your name, so that others can ask you.")]
     reason: Annotated[str, Field(min_length=10, description="Why; kept with the version.")]
-    code: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$", description="The code below the evidence.")]
+    code: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$", description="The code of the evidence, 12 characters.")]
 
 
 def settle_approval(config: ApprovalConfig, evidence: PromotionEvidence, given: Approval | None) -> Approval:

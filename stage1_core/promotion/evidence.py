@@ -90,15 +90,14 @@ class PromotionEvidence(FrozenModel):
 
 {found}
 
-| report | check | verdict | evidence | demand |
-|---|---|---|---|---|
-{rows}
-
 - Promise: {self.certificate}
 - Openings of VAL_TEST: {self.test_openings}; certification looks: {self.certification_looks}; \
 ledger `{self.ledger_digest[:_CODE_LENGTH]}`
+- Code of this evidence: `{self.code}`
 
-Code of this evidence: `{self.code}`
+| report | check | verdict | evidence | demand |
+|---|---|---|---|---|
+{rows}
 """
 
 
@@ -111,7 +110,7 @@ class Approval(FrozenModel):
     reason: str
     """Why, in words; kept with the version."""
     code: str
-    """The code below the evidence, 12 hex digits: it says which evidence the answer is about."""
+    """The code of the evidence, 12 hex digits: it says which evidence the answer is about."""
 
     @staticmethod
     def automatic(evidence: PromotionEvidence) -> Approval:

@@ -53,7 +53,7 @@ class TestShowing:
             assert f"| {row['check']} | {row['verdict']} |" in text
         assert made.certificate in text
         assert "Openings of VAL_TEST: 2; certification looks: 3" in text
-        assert text.endswith(f"`{made.digest()[:12]}`\n")
+        assert f"Code of this evidence: `{made.digest()[:12]}`\n" in text
 
     def test_the_table_has_the_checks_of_both_reports(self):
         assert [row["report"] for row in PASSED.table()] == ["gate"] * 2 + ["candidate not worse than champion"] * 2
