@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from stage1_core.errors import NotAdopted, NothingToDo, PhaseRejected, PromotionRefused
+from tasks.open_runs import open_runs_closed
 from tasks.phase import ReleasedPhase
 
 P = ParamSpec("P")
@@ -33,7 +34,8 @@ def flow(name: str) -> Callable[[Callable[P, R]], prefect.Flow[P, R]]:
         @functools.wraps(body)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
-                return body(*args, **kwargs)
+                with open_runs_closed():
+                    return body(*args, **kwargs)
             except (PhaseRejected, PromotionRefused, NotAdopted, NothingToDo) as answer:
                 return cast(R, _state(answer))  # Prefect takes a returned state for the outcome of the run
 

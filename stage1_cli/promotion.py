@@ -186,8 +186,8 @@ def _versions_table(model: str, versions: list[VersionRecord]) -> Table:
     from rich.markup import escape
     from rich.table import Column, Table
 
-    columns = ("version", "aliases", "bundle", *(Column(name, overflow="fold") for name in ("certificate", "history")))
-    table = Table(*columns, title=model, show_lines=True)
+    folded = (Column(name, overflow="fold") for name in ("certificate", "history"))
+    table = Table("version", "aliases", "bundle", *folded, title=model, show_lines=True)
     for one in versions:
         values = (one.release, one.certificate, "\n".join(one.history()))
         table.add_row(one.version, "\n".join(one.aliases), *map(escape, values))

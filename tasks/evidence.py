@@ -27,7 +27,7 @@ from tasks.policy import load_predictions
 from tasks.registry_aliases import aliases_of
 from tasks.registry_bundles import bundle_folder, fetch_bundle
 from tasks.registry_versions import EVIDENCE, EVIDENCE_VERDICT, versions_of
-from tasks.released import load_release
+from tasks.released import load_release, promise_of
 from tasks.tracking import client
 
 
@@ -143,14 +143,14 @@ def gather_evidence(
 ) -> PromotionEvidence:
     """Everything that speaks for the candidate, or against it."""
     acceptance, splits = _acceptance(candidate), load_ledger(ledger)
-    looks, certificate = access_log(splits.origin).summary(), _certificate(acceptance)
+    looks = access_log(splits.origin).summary()
     return PromotionEvidence(
         model=contest.model,
         candidate=contest.candidate,
         champion=contest.champion,
         acceptance=acceptance,
         not_worse=None if comparison is None else not_worse_report(config, load_comparison(comparison)),
-        certificate=f"{certificate.name}: {certificate.evidence}, {certificate.demand}",
+        certificate=promise_of(_certificate(acceptance)),
         ledger_digest=splits.digest,
         test_openings=looks.test_openings,
         certification_looks=looks.certification_looks,

@@ -15,6 +15,7 @@ from tasks.acceptance import ACCEPTANCE_FILE, load_acceptance
 from tasks.data import load_ledger
 from tasks.evaluation import TRANSFORMS_FILE, load_evaluation
 from tasks.events import EventName, emit, phase_resource
+from tasks.open_runs import note_opened
 from tasks.pages import show_acceptance, show_figures, show_links
 from tasks.phase import PhaseArtifacts, ReleasedPhase
 from tasks.registry import register_bundle
@@ -30,6 +31,7 @@ def open_run(phase: str, config: FrozenModel) -> RunRef:
     """Begin a run's folder, and find or begin its record in MLflow: the same computation has one record."""
     identity = digest_of_bytes(canonical_json([phase, config.digest(), core_source_digest()]))
     run = RunRef(run_id=new_run_id(), mlflow_run_id=find_or_start(identity, phase))
+    note_opened(run.mlflow_run_id)
     write_log_to(run)
     (run.folder / "config.json").write_text(config.to_json(), encoding="utf-8")
     log_parameters(run.mlflow_run_id, config)

@@ -6,6 +6,7 @@ import platform
 import tempfile
 from pathlib import Path
 
+from stage1_core.acceptance import RiskCheck
 from stage1_core.config import FrozenModel
 from stage1_core.errors import BundleError
 from tasks._workspace import store, workspace
@@ -30,9 +31,13 @@ def record_release(released: ReleasedPhase) -> None:
     """Log the record to the run of the release, and tag the version with what it promises."""
     record = ReleaseRecord(released=released, workspace=str(workspace()), machine=platform.node())
     client().log_text(released.run.mlflow_run_id, record.to_json(), RELEASE_FILE)
-    registered, certified = released.registered, released.certified
-    certificate = f"{certified.name}: {certified.evidence}, {certified.demand}"
-    client().set_model_version_tag(registered.name, registered.version, CERTIFICATE_TAG, certificate)
+    version = released.registered
+    client().set_model_version_tag(version.name, version.version, CERTIFICATE_TAG, promise_of(released.certified))
+
+
+def promise_of(certified: RiskCheck) -> str:
+    """A certificate in one line."""
+    return f"{certified.name}: {certified.evidence}; demanded: {certified.demand}"
 
 
 def load_release(version: VersionRecord) -> ReleasedPhase:

@@ -101,7 +101,7 @@ def suspended(deployment: UUID, execute: Callable[[UUID], State[Any]]) -> UUID:
 def test_the_dialog_shows_the_evidence_and_asks_with_constraints(suspended: UUID):
     text, schema = form_of(suspended)
     assert text.startswith(f"**Promote {MODEL} version 1 (")
-    assert "FNR on exited" in text
+    assert "| baseline | certified fnr_on_exited | PASS |" in text
     fields = schema["properties"]
     assert fields["decision"]["enum"] == ["approve", "refuse"]
     assert (fields["approver"]["minLength"], fields["reason"]["minLength"]) == (2, 10)
