@@ -37,7 +37,10 @@ async def apply_deployment(server: PrefectClient, deployment: Deployment, *, wri
 
 
 async def stale_deployments(server: PrefectClient, plan: Plan) -> list[Stale]:
-    """Deployments with this project's tag that ``plan`` does not describe."""
+    """Deployments that ``plan`` does not describe, with this project's tag and named as their flow.
+
+    Both, because a copy that a person makes in the page carries the tag too.
+    """
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 
     ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[OWNED]))
@@ -45,7 +48,8 @@ async def stale_deployments(server: PrefectClient, plan: Plan) -> list[Stale]:
     while page := await server.read_deployments(deployment_filter=ours, limit=PAGE, offset=len(tagged)):
         tagged += page
     described = {deployment.full_name for deployment in plan.deployments}
-    named = {f"{(await server.read_flow(there.flow_id)).name}/{there.name}": there.id for there in tagged}
+    flows = {flow_id: (await server.read_flow(flow_id)).name for flow_id in {there.flow_id for there in tagged}}
+    named = {f"{there.name}/{there.name}": there.id for there in tagged if there.name == flows[there.flow_id]}
     return [
         Stale("deployment", name, partial(server.delete_deployment, id_))
         for name, id_ in sorted(named.items())

@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PositiveInt
 
 from deployments.recipes import demo_promotion
+from stage1_core.compute.choice import parse_compute
 from stage1_core.config import FrozenModel
+from stage1_core.errors import ComputeError
 from stage1_core.promotion.config import PromotionConfig
 
 
@@ -21,6 +23,14 @@ def _cron(expression: str) -> str:
         raise ValueError(f"{expression!r} is no cron expression; write one like 0 3 * * 1") from error
 
 
+def _place(text: str) -> str:
+    try:
+        parse_compute(text)
+    except ComputeError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
 def _timezone(name: str) -> str:
     from zoneinfo import available_timezones
 
@@ -31,7 +41,13 @@ def _timezone(name: str) -> str:
 
 Cron = Annotated[str, AfterValidator(_cron)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
+Place = Annotated[str, AfterValidator(_place)]
 AddressWithoutPassword = Annotated[str, Field(pattern=r"^https?://[^@\s]+$")]
+
+DOCKER_SIZE = r"^\d+[bkmgBKMG]?$"
+KUBERNETES_SIZE = r"^\d+([KMGT]i?)?$"
+NOT_ROOT = r"^[1-9]\d*(:\d+)?$"
+"""User, or user and group, by number."""
 
 
 class FromRecipe(FrozenModel):
@@ -95,10 +111,10 @@ class DockerPool(FrozenModel):
     """Docker volume, or folder of the host, that holds the workspace."""
     gpus_per_run: int = Field(default=1, ge=0)
     """0: containers without a GPU."""
-    shm_size: str = "8g"
+    shm_size: Annotated[str, Field(pattern=DOCKER_SIZE)] = "8g"
     """Shared memory, through which loaders hand over pictures."""
-    user: str = "1000:1000"
-    """User and group of the container's processes; the workspace must be theirs."""
+    user: Annotated[str, Field(pattern=NOT_ROOT)] = "1000:1000"
+    """User and group of the container's processes, by number and never root; the workspace must be theirs."""
 
 
 class Toleration(FrozenModel):
@@ -128,7 +144,7 @@ class KubernetesPool(FrozenModel):
     """Where jobs are made."""
     gpus_per_run: int = Field(default=1, ge=0)
     """0: pods without a GPU."""
-    shm_size: str = "8Gi"
+    shm_size: Annotated[str, Field(pattern=KUBERNETES_SIZE)] = "8Gi"
     """Shared memory, through which loaders hand over pictures."""
     user_id: int = Field(default=1000, ge=1)
     """User and group of the container's processes; never root."""
@@ -150,6 +166,9 @@ class DeployConfig(FrozenModel):
     """GPUs of the training pool, all workers together: so many steps compute on a device at once."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What trainings compute on; `cuda` fails on a worker without a GPU, `auto` says so and goes on."""
+    compute: Place = "local"
+    """Where the training pool's runs extract features: `local`, `dask-local:N` for N processes beside the run, or
+    `dask://host:port` for the workers of a running scheduler."""
     cpu_runs: PositiveInt = 4
     """Runs of the `cpu` pool at once: releases, monitoring, resuming."""
     retraining: RetrainingConfig = RetrainingConfig()

@@ -9,7 +9,8 @@ from pydantic import Field, PositiveInt, SecretStr
 from stage1_core.config import FrozenModel
 
 OWNED = "stage1"
-"""Tag of every deployment and automation of this project. What carries it and is not described is stale."""
+"""Tag of every deployment and automation of this project. What carries it and is not described is stale, except
+deployments that are not named as their flow: those are copies that people made."""
 
 
 class WorkQueue(FrozenModel):

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from deployments.config import DockerPool, KubernetesPool
+from deployments.config import DOCKER_SIZE, KUBERNETES_SIZE, NOT_ROOT, DockerPool, KubernetesPool
 
 WORKSPACE = "/workspace"
 """Where containers see the workspace."""
@@ -50,7 +50,7 @@ def docker_template(pool: DockerPool, environment: Mapping[str, str]) -> dict[st
         title="Shared memory",
         description="Size of /dev/shm with its unit, like 8g.",
         type="string",
-        pattern=r"^\d+[bkmgBKMG]?$",
+        pattern=DOCKER_SIZE,
         default=pool.shm_size,
     )
     _variable(
@@ -59,7 +59,7 @@ def docker_template(pool: DockerPool, environment: Mapping[str, str]) -> dict[st
         title="User",
         description="User and group of the container's processes; not root.",
         type="string",
-        pattern=r"^[1-9]\d*(:\d+)?$",
+        pattern=NOT_ROOT,
         default=pool.user,
     )
     return template
@@ -115,7 +115,7 @@ def kubernetes_template(pool: KubernetesPool, environment: Mapping[str, str]) ->
         title="Shared memory",
         description="Size of /dev/shm with its unit, like 8Gi; it counts against the memory limit.",
         type="string",
-        pattern=r"^\d+([KMGT]i?)?$",
+        pattern=KUBERNETES_SIZE,
         default=pool.shm_size,
     )
     _variable(

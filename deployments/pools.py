@@ -7,6 +7,7 @@ from typing import assert_never
 from deployments.config import DeployConfig, DockerPool, KubernetesPool, ProcessPool
 from deployments.description import GlobalLimit, WorkPool, WorkQueue
 from deployments.job_templates import docker_template, kubernetes_template, process_template
+from stage1_core.compute.choice import VARIABLE as COMPUTE_VARIABLE
 from tasks._device import SLOT_VARIABLE
 
 CPU_POOL = "cpu"
@@ -72,7 +73,11 @@ def _cpu_pool(config: DeployConfig) -> WorkPool:
 
 
 def _training_template(config: DeployConfig) -> dict[str, object]:
-    environment = _everywhere(config) | {"STAGE1_DEVICE": config.device, SLOT_VARIABLE: GPU_SLOT}
+    environment = _everywhere(config) | {
+        "STAGE1_DEVICE": config.device,
+        COMPUTE_VARIABLE: config.compute,
+        SLOT_VARIABLE: GPU_SLOT,
+    }
     match config.training_pool:
         case ProcessPool():
             return process_template(environment)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from deployments.automations import RESUMABLE
+from deployments.catalogue import PHASES, PhaseEntry
 from deployments.config import DeployConfig
 from deployments.description import OWNED, Concurrency, Deployment, Schedule
 from deployments.pools import CPU_POOL, DEFAULT_QUEUE, RETRAINING_QUEUE, training_pool_name
-from deployments.recipes import demo, gate_demo, ladder_demo, selective_evaluation_demo
 from stage1_core.phases.ladder import LadderConfig
 from stage1_core.phases.retraining import RetrainConfig
 from stage1_core.promotion.config import PromotionRequest
@@ -113,31 +113,17 @@ def _hourly(config: DeployConfig) -> tuple[Schedule, ...]:
     return (Schedule(slug="monitoring", cron=when.cron, timezone=when.timezone, active=when.scheduled),)
 
 
+def _phase(entry: PhaseEntry) -> ServedFlow:
+    return ServedFlow(
+        entrypoint=entry.entrypoint.replace(":", "."),
+        parameters=lambda _choices: _form("config", entry.recipes["demo"]()),
+        pool="training",
+        about="phase",
+    )
+
+
 SERVED: tuple[ServedFlow, ...] = (
-    ServedFlow(
-        entrypoint="flows.baseline.baseline",
-        parameters=lambda _choices: _form("config", demo()),
-        pool="training",
-        about="phase",
-    ),
-    ServedFlow(
-        entrypoint="flows.selective_evaluation.selective_evaluation",
-        parameters=lambda _choices: _form("config", selective_evaluation_demo()),
-        pool="training",
-        about="phase",
-    ),
-    ServedFlow(
-        entrypoint="flows.gate.gate",
-        parameters=lambda _choices: _form("config", gate_demo()),
-        pool="training",
-        about="phase",
-    ),
-    ServedFlow(
-        entrypoint="flows.ladder.ladder",
-        parameters=lambda _choices: _form("config", ladder_demo()),
-        pool="training",
-        about="phase",
-    ),
+    *(_phase(entry) for entry in PHASES.values()),
     ServedFlow(
         entrypoint="flows.retrain.retrain",
         parameters=_retrain,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flows._flow import flow
 from flows.ladder import ladder
 from stage1_core.phases.retraining import RetrainConfig
+from tasks.data import fingerprint_sources
 from tasks.retraining import Retrained, remember_training, request_promotion, require_news
 
 
@@ -17,6 +18,6 @@ def retrain(config: RetrainConfig) -> Retrained:
     Args:
         config: The ladder to climb, and when the candidate replaces the champion.
     """
-    identity = require_news(config)
+    identity = require_news(config, fingerprint_sources(config.ladder.top.data))
     released = ladder(config.ladder)
     return remember_training(identity, request_promotion(config.promotion, released))

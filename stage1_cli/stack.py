@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
-
-
-class Database(StrEnum):
-    """What the servers keep their records in."""
-
-    AUTO = "auto"
-    POSTGRES = "postgres"
-    SQLITE = "sqlite"
 
 
 def stack(
     prefect_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's API and page.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's API and page.")] = 5000,
     database: Annotated[
-        Database, typer.Option(help="auto is PostgreSQL, with Redis, where they are installed, else SQLite.")
-    ] = Database.AUTO,
+        Literal["auto", "postgres", "sqlite"],
+        typer.Option(help="auto is PostgreSQL, with Redis, where they are installed, else SQLite."),
+    ] = "auto",
     host: Annotated[
         str, typer.Option(help="Name or address the servers listen on; beyond this machine only with passwords.")
     ] = "127.0.0.1",
@@ -43,7 +35,7 @@ def stack(
             host=host,
             prefect_port=prefect_port,
             mlflow_port=mlflow_port,
-            database=database.value,
+            database=database,
             cpu_workers=cpu_workers,
             gpu_workers=gpu_workers,
             deploy=deploy,

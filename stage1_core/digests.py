@@ -6,7 +6,11 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
+
+NUMERICAL_LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "transformers", "pillow")
+"""Their versions may change a result's bits."""
 
 
 def canonical_json(value: object, *, indent: int | None = None) -> bytes:
@@ -47,3 +51,10 @@ def core_source_digest() -> str:
     root = Path(__file__).parent
     files = sorted(root.rglob("*.py"))
     return digest_of_pairs((path.relative_to(root).as_posix(), digest_of_file(path)) for path in files)
+
+
+@functools.cache
+def library_digest() -> str:
+    """Digest of the library's own source and the versions of `NUMERICAL_LIBRARIES`: all code that decides a number."""
+    versions = [f"{name}=={version(name)}" for name in NUMERICAL_LIBRARIES]
+    return digest_of_bytes(canonical_json([core_source_digest(), *versions]))

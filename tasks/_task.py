@@ -12,7 +12,6 @@ import inspect
 import json
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -24,7 +23,7 @@ from prefect.settings import get_current_settings
 from pydantic import BaseModel, ValidationError
 
 from stage1_core.bundle.artifact import ArtifactRef
-from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes, digest_of_file
+from stage1_core.digests import canonical_json, digest_of_bytes, digest_of_file, library_digest
 from tasks._workspace import store
 
 P = ParamSpec("P")
@@ -35,8 +34,6 @@ NON_SEMANTIC = frozenset({"run"})
 
 SECONDS_BETWEEN_TRIES = [2.0, 4.0, 8.0, 16.0, 32.0]
 """As the Prefect and MLflow clients wait: a server may be away for a minute, as when it is updated."""
-
-NUMERICAL_LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "transformers", "pillow")
 
 
 def step_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
@@ -62,14 +59,9 @@ def _identity(value: Any) -> Any:
 
 
 @cache
-def _versions() -> tuple[str, ...]:
-    return tuple(f"{name}=={version(name)}" for name in NUMERICAL_LIBRARIES)
-
-
-@cache
 def _code_digest(function: Callable[..., Any]) -> str:
     source = Path(inspect.getsourcefile(function) or __file__)
-    parts = [function.__qualname__, digest_of_file(source), core_source_digest(), *_versions()]
+    parts = [function.__qualname__, digest_of_file(source), library_digest()]
     return digest_of_bytes(canonical_json(parts))
 
 

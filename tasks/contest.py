@@ -35,7 +35,7 @@ def contest_of(request: PromotionRequest, aliases: Aliases, versions: Versions) 
 
     Raises `NothingToDo` where no candidate waits or it is the champion already, `PromotionRefused` where another
     champion stands than was expected, or where ``candidate`` points at a version that was rolled back: such a one is
-    promoted only by its number.
+    promoted only by its number, or where the champion's alias is gone: nothing would be compared.
     """
     model, number = request.model, aliases.candidate if request.candidate == CANDIDATE else request.candidate
     if number is None:
@@ -49,6 +49,8 @@ def contest_of(request: PromotionRequest, aliases: Aliases, versions: Versions) 
             f"{model} version {number} was rolled back; to promote it all the same, name it by its number",
             _standing(aliases),
         )
+    if aliases.champion is None:
+        _require_first(request, aliases, versions)
     champion = None if aliases.champion is None else _known(model, aliases.champion, versions).bundle()
     return Contest(model=model, candidate=record.bundle(), champion=champion)
 
@@ -79,6 +81,17 @@ def _require_expected(model: str, expected: str, aliases: Aliases) -> None:
         raise PromotionRefused(
             f"{model}: the champion is {standing}, not {expected} as expected: somebody has decided meanwhile; look, "
             "and ask again",
+            _standing(aliases),
+        )
+
+
+def _require_first(request: PromotionRequest, aliases: Aliases, versions: Versions) -> None:
+    """A lost alias must not let a candidate in without a comparison; whoever means it says so."""
+    former = [version for version, record in versions.items() if record.was_promoted]
+    if former and request.expected_champion != "none":
+        raise PromotionRefused(
+            f"{request.model} has no champion to compare with, but version {' and '.join(former)} was one: set the "
+            'alias champion again, or expect the champion "none" to promote without a comparison',
             _standing(aliases),
         )
 

@@ -9,7 +9,7 @@ from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
 from stage1_core.bundle.integrity import read_manifest, read_policy
 from stage1_core.bundle.runtime import load_bundle
 from stage1_core.bundle.scoring import score_rows
-from stage1_core.errors import BundleError, PromotionRefused
+from stage1_core.errors import BundleError, NothingToDo, PromotionRefused
 from stage1_core.policy.comparison import Side, compare
 from stage1_core.promotion.config import NonInferiorityConfig, PromotionRequest
 from stage1_core.promotion.evidence import PromotionEvidence, RegisteredBundle, require_passed
@@ -24,6 +24,7 @@ from tasks.contest import Contest, contest_of
 from tasks.data import load_ledger
 from tasks.events import EventName, emit, model_resource
 from tasks.policy import load_predictions
+from tasks.promotion import own_move
 from tasks.registry_aliases import aliases_of
 from tasks.registry_bundles import bundle_folder, fetch_bundle
 from tasks.registry_versions import EVIDENCE, EVIDENCE_VERDICT, versions_of
@@ -34,9 +35,16 @@ from tasks.tracking import client
 def find_contest(request: PromotionRequest) -> Contest:
     """Which version would replace which, as the registry says now.
 
-    No task of its own: the page would show "nothing to do" as a failed one.
+    No task of its own: the page would show "nothing to do" as a failed one. Raises `NothingToDo` where this run has
+    promoted already and begins anew: who is candidate by now was not asked about.
     """
-    return contest_of(request, aliases_of(request.model), versions_of(request.model))
+    aliases, done = aliases_of(request.model), own_move(request.model)
+    if done is not None:
+        raise NothingToDo(
+            f"{request.model}: this run has made version {done.after.champion} the champion already",
+            aliases.model_dump(mode="json"),
+        )
+    return contest_of(request, aliases, versions_of(request.model))
 
 
 @effect

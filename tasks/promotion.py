@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
 from stage1_core.errors import NothingToDo, PromotionConflict, PromotionRefused
 from stage1_core.promotion.config import RepairRequest, RollbackRequest
@@ -14,12 +15,12 @@ from stage1_core.promotion.intent import Aliases, Intent
 from tasks._task import effect, gate
 from tasks.contest import previous_of, replaced_by
 from tasks.events import EventName, emit, model_resource
-from tasks.registry_aliases import Ended, Move, abandon_pending, aliases_of, carry_out, settle_pending
+from tasks.registry_aliases import Ended, Move, abandon_pending, aliases_of, carry_out, last_move, settle_pending
 from tasks.registry_lease import registry_lease
 from tasks.registry_versions import (
     APPROVER,
-    EVIDENCE,
     PROMOTED_AT,
+    PROMOTED_ON,
     REASON,
     REPLACED,
     ROLLED_BACK_AT,
@@ -40,31 +41,42 @@ def end_interrupted(model: str) -> Ended | None:
 
 @effect
 def promote(evidence: PromotionEvidence, approval: Approval) -> Intent:
-    """Make the candidate the champion, if that was approved and the champion is still the one it was compared with."""
+    """Make the candidate the champion, if that was approved and the champion is still the one it was compared with.
+
+    Tried again after it did so, it finds its own move and does nothing more.
+    """
     require_approved(evidence, approval)
     with registry_lease(evidence.model):
         settle_pending(evidence.model)
-        move = promotion_move(evidence, approval, aliases_of(evidence.model))
-        carry_out(move)
-    announce_move(EventName.BUNDLE_PROMOTED, move.intent, approval.reason)
-    return move.intent
+        intent = own_promotion(evidence)
+        if intent is None:
+            intent = moved(promotion_move(evidence, approval, aliases_of(evidence.model)))
+    announce_move(EventName.BUNDLE_PROMOTED, intent, approval.reason)
+    return intent
 
 
 @gate
 def find_previous(request: RollbackRequest) -> RegisteredBundle:
-    """The version that a rollback puts back, as the registry says now."""
-    return previous_of(request, aliases_of(request.model), versions_of(request.model))
+    """The version that a rollback puts back, as the registry says now; the one that this run has put back already."""
+    versions, done = versions_of(request.model), own_move(request.model)
+    if done is not None and done.after.champion is not None:
+        return versions[done.after.champion].bundle()
+    return previous_of(request, aliases_of(request.model), versions)
 
 
 @effect
 def roll_back(request: RollbackRequest, target: RegisteredBundle) -> Intent:
-    """Put ``target``, whose bundle was verified, back in the champion's place."""
+    """Put ``target``, whose bundle was verified, back in the champion's place.
+
+    Tried again after it did so, it finds its own move: a run that is resumed must not go back by two champions.
+    """
     with registry_lease(request.model):
         settle_pending(request.model)
-        move = rollback_move(request, target, aliases_of(request.model))
-        carry_out(move)
-    announce_move(EventName.BUNDLE_ROLLED_BACK, move.intent, request.reason)
-    return move.intent
+        intent = own_move(request.model)
+        if intent is None:
+            intent = moved(rollback_move(request, target, aliases_of(request.model)))
+    announce_move(EventName.BUNDLE_ROLLED_BACK, intent, request.reason)
+    return intent
 
 
 def end_pending(request: RepairRequest) -> Ended:
@@ -83,14 +95,33 @@ def end_pending(request: RepairRequest) -> Ended:
     return ended
 
 
+def own_move(model: str) -> Intent | None:
+    """What this flow run has done to the aliases of ``model`` before it was tried again, or began anew; None where
+    that is nothing, or where others have moved them since."""
+    last = last_move(model)
+    return last if last is not None and last.nonce == flow_run.id else None
+
+
+def own_promotion(evidence: PromotionEvidence) -> Intent | None:
+    """What this flow run has done because of ``evidence``."""
+    done = own_move(evidence.model)
+    return done if done is not None and done.evidence_digest == evidence.digest() else None
+
+
+def moved(move: Move) -> Intent:
+    """Carry ``move`` out."""
+    carry_out(move)
+    return move.intent
+
+
 def promotion_move(evidence: PromotionEvidence, approval: Approval, standing: Aliases) -> Move:
     """What has to be done, and noted. Raises `PromotionRefused` where another champion stands by now."""
     at = _now()
     try:
-        intent = Intent.to_promote(evidence, approval, standing, nonce=uuid4().hex, at=at)
+        intent = Intent.to_promote(evidence, approval, standing, nonce=_nonce(), at=at)
     except PromotionConflict as overtaken:
         raise PromotionRefused(str(overtaken), evidence.model_dump(mode="json")) from overtaken
-    notes = {PROMOTED_AT: at, EVIDENCE: evidence.digest(), APPROVER: approval.approver, REASON: approval.reason}
+    notes = {PROMOTED_AT: at, PROMOTED_ON: evidence.digest(), APPROVER: approval.approver, REASON: approval.reason}
     return Move(intent=intent, notes={evidence.candidate.version: notes | {REPLACED: standing.champion or ""}})
 
 
@@ -104,7 +135,7 @@ def rollback_move(request: RollbackRequest, target: RegisteredBundle, standing: 
             standing.model_dump(mode="json"),
         )
     replaced = replaced_by(target.version, standing.champion, versions)
-    intent = Intent.to_roll_back(request.model, standing, replaced=replaced, nonce=uuid4().hex, at=at)
+    intent = Intent.to_roll_back(request.model, standing, replaced=replaced, nonce=_nonce(), at=at)
     return Move(intent=intent, notes={standing.champion: {ROLLED_BACK_AT: at, ROLLED_BACK_BECAUSE: request.reason}})
 
 
@@ -128,3 +159,8 @@ def announce_end(ended: Ended) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _nonce() -> str:
+    """The flow run's id, which stays when a step is tried again and when the run begins anew."""
+    return flow_run.id or uuid4().hex

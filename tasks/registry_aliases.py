@@ -1,7 +1,8 @@
 """The aliases of a registered model, and moves of them that survive a crash at any point.
 
 A move is written to the model's tag before the first alias moves and deleted after the last note is written, so what a
-killed process left behind is found and ended by whoever comes next. Writers hold `tasks.registry_lease`.
+killed process left behind is found and ended by whoever comes next. Once finished it stays on record as the model's
+last move. Writers hold `tasks.registry_lease`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from tasks.tracking import client
 
 CANDIDATE = "candidate"
 INTENT_TAG = "stage1.intent"
+LAST_MOVE_TAG = "stage1.last_move"
+"""The intent that was finished last: by it a run finds its own move again, and what was moved by hand shows."""
 
 MAX_TAG_LENGTH = 5000
 """Characters that MLflow's table of model tags holds on PostgreSQL. SQLite would take any number."""
@@ -66,7 +69,7 @@ def carry_out(move: Move) -> Aliases:
 
     Raises `PromotionConflict` where somebody else moves an alias meanwhile; the record is then kept for a repair.
     """
-    recorded = canonical_json(move.model_dump(mode="json")).decode()
+    recorded = _as_tag(move)
     if len(recorded) > MAX_TAG_LENGTH:
         raise Stage1Error(
             f"the record of this move has {len(recorded)} characters, the registry takes {MAX_TAG_LENGTH}; give a "
@@ -102,6 +105,15 @@ def abandon_pending(model: str) -> Ended | None:
     return Ended(model=model, action=action, outcome="abandon", aliases=standing.aliases)
 
 
+def last_move(model: str) -> Intent | None:
+    """What was finished last; None where nothing was, or where the record of it was damaged."""
+    recorded = registered_model(model).tags.get(LAST_MOVE_TAG)
+    try:
+        return None if recorded is None else Intent.model_validate_json(recorded)
+    except ValidationError:
+        return None
+
+
 def offer(model: str, version: str) -> None:
     """Let ``candidate`` point at ``version`` if it is the newest and nobody has decided about it.
 
@@ -111,6 +123,10 @@ def offer(model: str, version: str) -> None:
     record = known[version]
     if version == next(iter(known)) and not record.aliases and not record.is_decided:
         client().set_registered_model_alias(model, CANDIDATE, version)
+
+
+def _as_tag(record: FrozenModel) -> str:
+    return canonical_json(record.model_dump(mode="json")).decode()
 
 
 def _standing(model: str) -> _Standing:
@@ -143,6 +159,7 @@ def _walk(move: Move, way: tuple[AliasStep, ...], outcome: Literal["finish", "re
         for version, tags in move.notes.items():
             for tag, value in tags.items():
                 client().set_model_version_tag(model, version, tag, value)
+        client().set_registered_model_tag(model, LAST_MOVE_TAG, _as_tag(move.intent))
     client().delete_registered_model_tag(model, INTENT_TAG)
     return aliases
 

@@ -13,6 +13,8 @@ from stage1_core.promotion.evidence import RegisteredBundle
 from tasks._workspace import store
 from tasks.release import BUNDLE_FOLDER
 
+_REPLACE = "restore its files, or delete the version and release it again: a bundle that is registered is found again"
+
 MODEL_FOLDER = "artifacts"
 """Where MLflow's pyfunc flavour keeps the files that a model was logged with."""
 
@@ -28,6 +30,8 @@ def fetch_bundle(model: str, registered: RegisteredBundle) -> ArtifactRef:
         import mlflow
 
         address = f"models:/{model}/{registered.version}/{MODEL_FOLDER}/{BUNDLE_FOLDER}"
+        if not mlflow.artifacts.list_artifacts(artifact_uri=address):  # a download would fail as if nobody answered
+            raise BundleError(f"{model} version {registered.version} has lost its bundle in the registry; {_REPLACE}")
         found = Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
         shutil.move(found, folder / BUNDLE_FOLDER)
         shutil.rmtree(folder / MODEL_FOLDER)
@@ -45,10 +49,10 @@ def _require_released(model: str, registered: RegisteredBundle, folder: Path) ->
     subject = f"{model} version {registered.version}"
     report = verify_bundle(folder)
     if not report.passed:
-        raise BundleError(f"{subject} is damaged in the registry ({report.summary()}); release it again")
+        raise BundleError(f"{subject} is damaged in the registry ({report.summary()}); {_REPLACE}")
     found = BundleManifest.from_json_file(folder / MANIFEST_FILE).content_digest
     if found != registered.content_digest:
         raise BundleError(
             f"{subject} was registered with bundle {registered.content_digest[:12]}…, the registry now holds "
-            f"{found[:12]}…; release it again"
+            f"{found[:12]}…; {_REPLACE}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from stage1_core.config import FrozenModel
@@ -16,7 +17,8 @@ DIGEST_TAG = "stage1.bundle"
 RELEASE_TAG = "stage1.version"
 CERTIFICATE_TAG = "stage1.certificate"
 EVIDENCE, EVIDENCE_VERDICT = "stage1.evidence", "stage1.evidence_verdict"
-PROMOTED_AT, REPLACED = "stage1.promoted_at", "stage1.replaced"
+PROMOTED_AT, PROMOTED_ON, REPLACED = "stage1.promoted_at", "stage1.promoted_on", "stage1.replaced"
+"""When, on which evidence (its digest; later evidence about the version does not change it), and in whose place."""
 APPROVER, REASON = "stage1.approver", "stage1.reason"
 ROLLED_BACK_AT, ROLLED_BACK_BECAUSE = "stage1.rolled_back_at", "stage1.rolled_back_because"
 
@@ -35,6 +37,11 @@ class VersionRecord(FrozenModel):
     def is_decided(self) -> bool:
         """Whether it was promoted or rolled back at some time."""
         return bool({PROMOTED_AT, ROLLED_BACK_AT} & self.tags.keys())
+
+    @property
+    def was_promoted(self) -> bool:
+        """Whether it was champion at some time."""
+        return PROMOTED_AT in self.tags
 
     @property
     def was_rolled_back(self) -> bool:
@@ -99,3 +106,12 @@ def registered_model(model: str) -> RegisteredModel:
     if not found:
         raise Stage1Error(f"the registry has no model {model!r}; release one, or correct the name")
     return found[0]
+
+
+def registered_models() -> Iterator[RegisteredModel]:
+    """MLflow's record of every model, page by page."""
+    page = client().search_registered_models()
+    yield from page
+    while page.token:
+        page = client().search_registered_models(page_token=page.token)
+        yield from page

@@ -11,11 +11,10 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 
 from stage1_core.config import FrozenModel
-from stage1_core.data.reading import source_fingerprint
 from stage1_core.errors import NothingToDo
 from stage1_core.phases.retraining import RetrainConfig
 from stage1_core.promotion.config import PromotionConfig, PromotionRequest
-from tasks._task import effect, gate
+from tasks._task import effect
 from tasks.phase import ReleasedPhase
 from tasks.registry import Registered
 from tasks.tracking import client
@@ -35,10 +34,12 @@ class Retrained(FrozenModel):
     """Id of the run that decides about the candidate; None where this server has no deployment that could."""
 
 
-@gate
-def require_news(config: RetrainConfig) -> str:
-    """Identity of this retraining. Raises `NothingToDo` when what would come of it is registered already."""
-    identity = config.identity(source_fingerprint(config.ladder.top.data.sources))
+def require_news(config: RetrainConfig, fingerprint: str) -> str:
+    """Identity of this retraining. Raises `NothingToDo` when what would come of it is registered already.
+
+    ``fingerprint`` is that of the sources. No task of its own: the page would show "nothing to do" as a failed one.
+    """
+    identity = config.identity(fingerprint)
     known = client().search_model_versions(f"tags.`{TRAINED_ON_TAG}` = '{identity}'", max_results=1)
     if known:
         standing = Registered(name=known[0].name, version=str(known[0].version))
@@ -51,7 +52,10 @@ def require_news(config: RetrainConfig) -> str:
 
 @effect
 def request_promotion(config: PromotionConfig, released: ReleasedPhase) -> Retrained:
-    """Start the deployment that decides about the candidate. Asked again about the same one, it is the same run."""
+    """Start the deployment that decides about the candidate. The same question about the same release is the same run.
+
+    The release is named by its MLflow run: version numbers begin anew with another registry.
+    """
     candidate = released.registered
     request = PromotionRequest(model=candidate.name, candidate=candidate.version, config=config)
     try:
@@ -62,7 +66,7 @@ def request_promotion(config: PromotionConfig, released: ReleasedPhase) -> Retra
                 parameters={"request": request.model_dump(mode="json")},
                 timeout=0,
                 as_subflow=False,
-                idempotency_key=f"promotion-{candidate.name}-{candidate.version}",
+                idempotency_key=f"promotion-{released.run.mlflow_run_id}-{request.digest()}",
             ),
         )
     except ObjectNotFound:

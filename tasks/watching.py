@@ -10,26 +10,26 @@ from stage1_core.errors import Stage1Error
 from stage1_core.promotion.watch import MonitorConfig, WatchedModel
 from tasks._task import effect
 from tasks.events import EventName, emit, model_resource
-from tasks.registry_aliases import INTENT_TAG, aliases_of
+from tasks.registry_aliases import INTENT_TAG, LAST_MOVE_TAG, aliases_of, last_move
 from tasks.registry_bundles import fetch_bundle
-from tasks.registry_versions import PROMOTED_AT, registered_model, versions_of
-from tasks.tracking import client
+from tasks.registry_versions import registered_model, registered_models, versions_of
 
 
 @effect
 def find_models(config: MonitorConfig) -> list[str]:
-    """The models to look at."""
-    having_champions = [found.name for found in client().search_registered_models() if "champion" in found.aliases]
-    return list(config.models) or sorted(having_champions)
+    """The models to look at. One that has lost its champion is among them: its last move, or a begun one, is there."""
+    moved = {INTENT_TAG, LAST_MOVE_TAG}
+    every = [found.name for found in registered_models() if "champion" in found.aliases or moved & found.tags.keys()]
+    return list(config.models) or sorted(every)
 
 
 @effect
 def watch_model(model: str) -> WatchedModel:
     """Download and verify the champion, and look whether its promotion is on record; trouble is sent as an event."""
-    champion = aliases_of(model).champion
-    watched = WatchedModel(model=model, champion=champion, troubles=tuple(_troubles(model, champion)))
+    watched = look_at(model)
     if watched.troubles:
-        emit(EventName.CHAMPION_IN_DOUBT, model_resource(model), version=champion, found="; ".join(watched.troubles))
+        why = "; ".join(watched.troubles)
+        emit(EventName.CHAMPION_IN_DOUBT, model_resource(model), version=watched.champion, why=why)
     return watched
 
 
@@ -39,16 +39,29 @@ def show_watched(watched: Sequence[WatchedModel]) -> None:
     create_table_artifact([one.row() for one in watched], key="champions", description="Are they what was promoted?")
 
 
+def look_at(model: str) -> WatchedModel:
+    """What is wrong with a model, without telling anybody."""
+    try:
+        champion = aliases_of(model).champion
+    except Stage1Error as absent:
+        return WatchedModel(model=model, champion=None, troubles=(str(absent),))
+    return WatchedModel(model=model, champion=champion, troubles=tuple(_troubles(model, champion)))
+
+
 def _troubles(model: str, champion: str | None) -> Iterator[str]:
     if INTENT_TAG in registered_model(model).tags:
         yield f"a promotion or rollback has not ended; if none is running, run `stage1 repair {model}`"
+    last = last_move(model)
+    recorded = None if last is None else last.after.champion
     if champion is None:
-        yield "no version is the champion; promote one"
+        yield "no version is the champion; " + (f"the last one was version {recorded}" if recorded else "promote one")
         return
-    record = versions_of(model)[champion]
-    if PROMOTED_AT not in record.tags:
-        yield f"no promotion of version {champion} is on record: the alias was moved by hand; roll back or promote it"
+    if champion != recorded:
+        yield (
+            f"version {champion} is the champion, by the record it is {recorded or 'none'}: the alias was moved by "
+            "hand; move it back, or promote the version that should be the champion"
+        )
     try:
-        fetch_bundle(model, record.bundle())
+        fetch_bundle(model, versions_of(model)[champion].bundle())
     except Stage1Error as damaged:
         yield str(damaged)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stage1_core import digests
 from stage1_core.digests import (
     canonical_json,
     core_source_digest,
@@ -76,3 +77,13 @@ def test_the_source_digest_is_that_of_the_python_files_of_the_library():
         total.update(f"{path.relative_to(root).as_posix()}\0{content}\n".encode())
     core_source_digest.cache_clear()
     assert core_source_digest() == total.hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("part", "other"), [("core_source_digest", lambda: "f" * 64), ("version", lambda name: f"{name} of tomorrow")]
+)
+def test_other_code_and_other_libraries_are_another_library(monkeypatch: pytest.MonkeyPatch, part: str, other) -> None:
+    before = digests.library_digest()
+    assert len(before) == 64
+    monkeypatch.setattr(digests, part, other)
+    assert digests.library_digest.__wrapped__() != before

@@ -58,8 +58,8 @@ class Databases:
 def assemble(config: StackConfig, environment: Mapping[str, str], credentials: Credentials | None) -> Stack:
     """Make what must lie in the workspace, a PostgreSQL cluster above all, and describe what is to be started.
 
-    ``environment`` names MLflow's SQLite file as ``MLFLOW_TRACKING_URI``. Raises `Stage1Error` when the servers would
-    be open to other machines, or when a database that was asked for cannot be had.
+    ``environment`` names MLflow's SQLite file as ``MLFLOW_TRACKING_URI``. Raises `Stage1Error` when a database that was
+    asked for cannot be had.
     """
     databases = open_databases(config)
     sqlite = environment["MLFLOW_TRACKING_URI"]

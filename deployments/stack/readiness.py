@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import urllib.error
 import urllib.request
 
@@ -25,7 +26,7 @@ def answers(url: str, credentials: Credentials | None = None) -> bool:
         if error.code in (401, 403):
             raise PermissionError(error.code, error.reason) from None
         return False
-    except OSError:
+    except (OSError, http.client.HTTPException):  # nobody there yet, or somebody who speaks no HTTP
         return False
 
 
@@ -47,5 +48,5 @@ def redis_answers(url: str) -> bool:
     try:
         with redis.Redis.from_url(url, socket_timeout=SECONDS_TO_ANSWER) as client:
             return bool(client.ping())
-    except redis.exceptions.ConnectionError:
+    except redis.exceptions.RedisError:  # time-outs are no child of ConnectionError
         return False

@@ -23,7 +23,7 @@ SECONDS_TO_CONNECT = 30
 
 
 class DaskLocalCompute(FrozenModel):
-    """Processes of one thread each on this machine, which live as long as the call."""
+    """Processes of one thread each on this machine, which live as long as the call and heed nobody else."""
 
     kind: Literal["dask-local"] = "dask-local"
     workers: Annotated[int, Field(ge=1, le=1024)]
@@ -42,7 +42,8 @@ class DaskLocalCompute(FrozenModel):
         require_distributed()
         from distributed import Client, LocalCluster
 
-        # Any free port for the page, for clusters live side by side; no limit of memory, near which Dask would pause.
+        # Any free port for the page, for clusters live side by side; no limit of memory, near which Dask would pause;
+        # keys for this cluster alone, since whoever else on this machine reached its port could run code as us.
         with (
             LocalCluster(
                 n_workers=self.workers,
@@ -51,6 +52,7 @@ class DaskLocalCompute(FrozenModel):
                 host="127.0.0.1",
                 memory_limit=0,
                 dashboard_address="127.0.0.1:0",
+                security=True,
                 silence_logs=logging.CRITICAL,  # what goes wrong is raised here
             ) as cluster,
             Client(cluster, set_as_default=False) as client,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import pickle
 import threading
 from collections import deque
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes
+from stage1_core.digests import library_digest
 from stage1_core.errors import ComputeError
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ ITEMS_AHEAD = 2
 """Items under way for each thread of the workers: one is computed while the next is at hand."""
 
 SECONDS_WITHOUT_WORKERS = 60.0
-
-NUMERICAL_LIBRARIES = ("numpy", "scipy", "torch", "torchvision", "timm", "transformers", "pillow")
-"""Their versions may change a result's bits."""
 
 _LOST = "the Dask scheduler was lost ({}); run the same command again"
 
@@ -67,13 +63,6 @@ def fan_out(client: Client, function: Callable[[Item], Result], items: Iterable[
             future.release()
 
 
-@functools.cache
-def library_digest() -> str:
-    """Hex sha256 over this library's source and the versions of those it computes with."""
-    versions = [f"{name}=={version(name)}" for name in NUMERICAL_LIBRARIES]
-    return digest_of_bytes(canonical_json([core_source_digest(), *versions]))
-
-
 def _unpacked(function: bytes) -> Any:
     """On a worker: the function, which others fetch from there, and which is made again if lost.
 
@@ -99,8 +88,8 @@ def _result(client: Client, future: Future[Result]) -> Result:
             try:
                 return future.result(timeout=SECONDS_WITHOUT_WORKERS)
             except TimeoutError as error:
-                if future.done():  # the function's own
-                    raise
+                if future.status == "error":
+                    return future.result()  # raises what the function raised: its own timeout, or a later error
                 if not _threads(client):
                     raise ComputeError(
                         f"there has been no Dask worker for {SECONDS_WITHOUT_WORKERS:g} s; start one, and run the same "

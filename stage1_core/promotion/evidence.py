@@ -57,8 +57,8 @@ class PromotionEvidence(FrozenModel):
 
     @property
     def reports(self) -> tuple[AcceptanceReport, ...]:
-        """What must pass."""
-        return (self.acceptance,) if self.not_worse is None else (self.acceptance, self.not_worse)
+        """What must pass; first what nobody has seen before."""
+        return (self.acceptance,) if self.not_worse is None else (self.not_worse, self.acceptance)
 
     @property
     def passed(self) -> bool:

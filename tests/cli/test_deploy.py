@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import yaml
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.changes import Change
 from deployments.config import DeployConfig
@@ -29,14 +30,13 @@ def test_a_wrong_field_is_one_line_that_names_it(stage1, tmp_path):
 
 
 def test_no_server_is_started_when_none_is_named(stage1):
-    code, out, err = stage1("deploy")
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        code, out, err = stage1("deploy")
     assert (code, out) == (2, "")
     assert err.strip() == "stage1: no Prefect server is named; set PREFECT_API_URL, like http://127.0.0.1:4200/api"
 
 
 def test_a_server_that_does_not_answer_is_named(stage1):
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
     address = f"http://127.0.0.1:{free_port()}/api"
     with temporary_settings(updates={PREFECT_API_URL: address}):
         code, out, err = stage1("deploy", "--dry-run")

@@ -30,7 +30,8 @@ each_command = pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_these_are_the_commands():
     assert {" ".join(words) for words in COMMANDS} >= {
         "demo", "run", "data", "data audit", "data split", "data import", "features", "train", "predict", "verify",
-        "export", "doctor", "pages", "stack",
+        "export", "doctor", "pages", "stack", "deploy", "registry", "promote", "rollback", "repair", "sweep", "metrics",
+        "evaluate",
     }  # fmt: skip
 
 

@@ -52,6 +52,13 @@ def killed_always(item: int) -> int:
     return item
 
 
+def slow(fails: bool) -> int:
+    time.sleep(0.5)
+    if fails:
+        raise TimeoutError("the network disk did not answer")
+    return os.getpid()
+
+
 def counted(items: range, taken: list[int]) -> Iterator[int]:
     for item in items:
         taken.append(item)
@@ -70,6 +77,18 @@ def test_results_come_in_order_from_other_processes_of_which_none_is_left():
     assert len(processes) == 2
     assert os.getpid() not in processes
     assert worker_processes() == []
+
+
+def test_nobody_else_can_reach_it():
+    from distributed import Client
+
+    with DaskLocalCompute(workers=1)._client() as client:
+        processes = [psutil.Process(), *worker_processes()]
+        found = [each for process in processes for each in process.net_connections() if each.status == "LISTEN"]
+        assert len(found) >= len(processes)
+        assert {each.laddr.ip for each in found} == {"127.0.0.1"}
+        with pytest.raises(OSError, match="closed"):
+            Client(client.scheduler.address.replace("tls://", "tcp://"), timeout=2, set_as_default=False)
 
 
 def test_a_slow_caller_finds_few_items_taken():
@@ -93,6 +112,14 @@ def test_what_an_error_carries_arrives_too():
     with pytest.raises(PhaseRejected) as caught:
         list(TWO.map(rejected, [7]))
     assert caught.value.report == {"verdict": "FAIL", "item": 7}
+
+
+def test_work_may_take_longer_than_one_waits_for_workers(monkeypatch):
+    monkeypatch.setattr(fan_out, "SECONDS_WITHOUT_WORKERS", 0.1)
+    (process,) = DaskLocalCompute(workers=1).map(slow, [False])
+    assert process != os.getpid()
+    with pytest.raises(TimeoutError, match="the network disk did not answer"):
+        list(DaskLocalCompute(workers=1).map(slow, [True]))
 
 
 def test_what_a_killed_worker_held_is_computed_again(tmp_path):

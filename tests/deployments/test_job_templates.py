@@ -40,12 +40,14 @@ def pod(made: Any) -> dict[str, Any]:
 
 
 class TestProcess:
-    def test_a_run_is_told_its_device_its_slot_and_to_send_heartbeats(self):
+    def test_a_run_is_told_its_device_where_to_extract_its_slot_and_to_send_heartbeats(self):
         from prefect.workers.process import ProcessJobConfiguration
 
-        made = job(DeployConfig(device="cuda", heartbeat_seconds=45), ProcessJobConfiguration)
+        choices = DeployConfig(device="cuda", compute="dask://scheduler.internal:8786", heartbeat_seconds=45)
+        made = job(choices, ProcessJobConfiguration)
         assert made.env == {
             "STAGE1_DEVICE": "cuda",
+            "STAGE1_COMPUTE": "dask://scheduler.internal:8786",
             "STAGE1_GPU_SLOT": GPU_SLOT,
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "45",
         }
@@ -59,7 +61,7 @@ class TestProcess:
     def test_the_small_pool_holds_no_gpu(self):
         environment = pools(DeployConfig())[1].base_job_template["variables"]["properties"]["env"]["default"]
         assert environment["STAGE1_DEVICE"] == "cpu"
-        assert "STAGE1_GPU_SLOT" not in environment
+        assert environment.keys().isdisjoint({"STAGE1_GPU_SLOT", "STAGE1_COMPUTE"})
 
 
 class TestDocker:

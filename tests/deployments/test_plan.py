@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from deployments import config
 from deployments.catalogue import PHASES
-from deployments.config import DeployConfig, KubernetesPool, MonitoringConfig, RetrainingConfig
+from deployments.config import DeployConfig, DockerPool, KubernetesPool, MonitoringConfig, RetrainingConfig
 from deployments.description import OWNED, Plan
 from deployments.plan import plan
 from deployments.recipes import ladder_demo
@@ -125,6 +125,17 @@ def test_choices_reach_the_plan():
 def test_a_schedule_that_is_none_is_refused(field, value):
     with pytest.raises(ValidationError, match=field):
         MonitoringConfig(**{field: value})
+
+
+def test_a_place_to_compute_that_is_none_is_refused_with_what_could_be_written():
+    with pytest.raises(ValidationError, match=r"'everywhere'; set it to local, dask-local:N"):
+        DeployConfig(compute="everywhere")
+
+
+@pytest.mark.parametrize(("field", "value"), [("user", "root"), ("user", "0:0"), ("shm_size", "8 GB")])
+def test_a_container_cannot_be_told_to_be_root_or_what_docker_does_not_read(field, value):
+    with pytest.raises(ValidationError, match=field):
+        DockerPool(image="stage1:1", mlflow_url="http://mlflow.example", **{field: value})
 
 
 def test_every_field_of_the_configuration_is_explained():

@@ -25,6 +25,9 @@ from stage1_core.data.sources import SourceConfig
 from stage1_core.data.sources.source import Source
 from stage1_core.metrics.intervals import trials_needed
 from stage1_core.phases.baseline import BaselineConfig
+from stage1_core.phases.retraining import RetrainConfig
+from stage1_core.promotion.config import PromotionRequest, RepairRequest, RollbackRequest
+from stage1_core.promotion.watch import MonitorConfig
 from stage1_core.splits import READABLE_FOR, Purpose, Split
 from tests.bundle.toys import LONG_AGO, toy_contents
 
@@ -65,7 +68,7 @@ def source_text() -> str:
 
 
 def configuration_classes() -> set[type[FrozenModel]]:
-    """Every class that a phase's configuration can hold."""
+    """Every class that the configuration of a phase, of what follows it, or of a look at the champion can hold."""
     found: set[type[FrozenModel]] = set()
 
     def walk(annotation: object) -> None:
@@ -76,8 +79,9 @@ def configuration_classes() -> set[type[FrozenModel]]:
         for part in typing.get_args(annotation):
             walk(part)
 
-    for entry in PHASES.values():
-        walk(entry.config)
+    phases = (entry.config for entry in PHASES.values())
+    for config in (*phases, RetrainConfig, PromotionRequest, RollbackRequest, RepairRequest, MonitorConfig):
+        walk(config)
     return found
 
 

@@ -193,6 +193,8 @@ class TestApplying:
              "actions": [{"type": "do-nothing"}]}
         )  # fmt: skip
         ask(lambda client: client.create_automation(foreign))
+        gate = deployment("gate")
+        ask(lambda client: client.create_deployment(gate.flow_id, "somebody's", tags=gate.tags))
         names = ("stage1: retrain on drift",)
         fewer = wanted.model_copy(
             update={
@@ -207,6 +209,7 @@ class TestApplying:
         assert {change.outcome for change in apply(fewer)} == {"unchanged"}
         there = ask(lambda client: client.read_automations())
         assert "somebody's" in {automation.name for automation in there}
+        assert ask(lambda client: client.read_deployment_by_name("gate/somebody's")).tags == gate.tags
         assert {change.name for change in apply(wanted) if change.outcome == "created"} == {name for _, name in left}
 
     def test_a_pool_of_another_type_is_an_error_that_says_what_to_do(self, first, wanted):

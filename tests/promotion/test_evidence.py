@@ -56,7 +56,7 @@ class TestShowing:
         assert f"Code of this evidence: `{made.digest()[:12]}`\n" in text
 
     def test_the_table_has_the_checks_of_both_reports(self):
-        assert [row["report"] for row in PASSED.table()] == ["gate"] * 2 + ["candidate not worse than champion"] * 2
+        assert [row["report"] for row in PASSED.table()] == ["candidate not worse than champion"] * 2 + ["gate"] * 2
         assert len(FIRST.table()) == 2
 
     def test_what_did_not_pass_stands_above_the_table(self):

@@ -8,7 +8,7 @@ from stage1_core.errors import NothingToDo, PromotionRefused, Stage1Error
 from stage1_core.promotion.config import PromotionRequest, RollbackRequest
 from stage1_core.promotion.intent import Aliases
 from tasks.contest import contest_of, previous_of, replaced_by
-from tasks.registry_versions import DIGEST_TAG, REPLACED, ROLLED_BACK_AT, VersionRecord
+from tasks.registry_versions import DIGEST_TAG, PROMOTED_AT, REPLACED, ROLLED_BACK_AT, VersionRecord
 
 STANDING = Aliases(candidate="3", champion="2", previous="1")
 
@@ -36,6 +36,13 @@ def test_by_default_the_candidate_is_held_against_the_champion():
 def test_a_first_promotion_has_no_champion():
     contest = contest_of(asked(expected_champion="none"), Aliases(candidate="1"), VERSIONS)
     assert contest.champion is None
+
+
+def test_a_lost_champion_lets_no_candidate_in_without_a_comparison():
+    versions = VERSIONS | {"2": record("2", **{PROMOTED_AT: "once"})}
+    with pytest.raises(PromotionRefused, match="no champion to compare with, but version 2 was one"):
+        contest_of(asked(), Aliases(candidate="3"), versions)
+    assert contest_of(asked(expected_champion="none"), Aliases(candidate="3"), versions).champion is None
 
 
 def test_without_a_candidate_there_is_nothing_to_do():

@@ -104,12 +104,11 @@ class TestKey:
         assert once(make, Settings(), [other], run_of_today) == "Completed"
         assert once(make, Settings(), [first.model_copy(update={"inputs": (other.sha256,)})], run_of_today) == "Cached"
 
-    @pytest.mark.parametrize("part", ["core_source_digest", "_versions"])
-    def test_other_code_or_libraries_are_another_step(self, calls, monkeypatch, part):
+    def test_other_code_or_libraries_are_another_step(self, calls, monkeypatch):
         once(make, Settings(), [], run_of_today)
         tasks._task._code_digest.cache_clear()
         with monkeypatch.context() as patch:
-            patch.setattr(tasks._task, part, lambda: "f" * 64)
+            patch.setattr(tasks._task, "library_digest", lambda: "f" * 64)
             assert once(make, Settings(), [], run_of_today) == "Completed"
         tasks._task._code_digest.cache_clear()
         assert once(make, Settings(), [], run_of_today) == "Cached"
