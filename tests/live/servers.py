@@ -50,6 +50,8 @@ class Running:
     url: str = ""
     """Where it answers; empty for a worker."""
     health: str = ""
+    folder: Path = ROOT
+    """Working directory."""
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -64,7 +66,7 @@ class Running:
     def start(self) -> Running:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command, env=dict(self.environment), cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+                self.command, env=dict(self.environment), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
         if self.health:
             self.wait_until_healthy()
@@ -131,8 +133,12 @@ def mlflow_server(folder: Path, *, port: int | None = None, **environment: str) 
 def worker(
     pool: str, workspace: Path, *, prefect: str, mlflow: str, name: str = "worker", **environment: str
 ) -> Running:
-    """A process worker of ``pool`` whose runs keep everything in ``workspace``."""
-    workspace.mkdir(parents=True, exist_ok=True)
+    """A process worker of ``pool`` whose runs keep everything in ``workspace``.
+
+    It stands in an empty folder: each run gets a copy of it.
+    """
+    folder = workspace / f"{name}-stands-here"
+    folder.mkdir(parents=True, exist_ok=True)
     variables = clean_environment(
         PREFECT_API_URL=prefect,
         PREFECT_HOME=str(workspace / "prefect-home"),
@@ -140,10 +146,11 @@ def worker(
         PREFECT_RESULTS_LOCAL_STORAGE_PATH=str(workspace / "results"),
         MLFLOW_TRACKING_URI=mlflow,
         STAGE1_ARTIFACTS=str(workspace),
+        PYTHONPATH=str(ROOT),  # some flows are defined in tests
         **environment,
     )
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", name]
-    return Running(command, variables, workspace / f"{name}.log")
+    return Running(command, variables, workspace / f"{name}.log", folder=folder)
 
 
 @contextmanager
