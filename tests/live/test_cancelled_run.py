@@ -56,7 +56,7 @@ def test_a_cancelled_training_is_continued_by_the_next_run(on_a_worker, tmp_path
     deployment = deploy(baseline, POOL)
     with started(on_a_worker):
         run = submit(deployment, parameters)
-        until(lambda: bool(list(workspace.glob("checkpoints/*/epoch-00003"))), "the training has begun")
+        until(lambda: bool(list(workspace.glob("checkpoints/*/epoch-*"))), "the training has begun")
         family = processes_of(run)
         cancel(run)
         assert until_final(run).name == "Cancelled"
