@@ -28,7 +28,7 @@ from tests.live.loading_flow import load_for_ever
 from tests.live.servers import ROOT, Running, started, worker
 
 POOL = "cancelled"
-EPOCHS = 150
+EPOCHS = 2000
 
 
 @pytest.fixture
