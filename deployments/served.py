@@ -133,6 +133,7 @@ SERVED: tuple[ServedFlow, ...] = (
         schedules=_weekly,
         concurrency=ONE_AT_A_TIME,
     ),
+    ServedFlow(entrypoint="flows.release.assessment", parameters=_promote, pool="cpu", about="release"),
     ServedFlow(entrypoint="flows.release.promotion", parameters=_promote, pool="cpu", about="release"),
     ServedFlow(entrypoint="flows.release.rollback", parameters=_model_only, pool="cpu", about="release"),
     ServedFlow(entrypoint="flows.release.repair", parameters=_model_only, pool="cpu", about="release"),

@@ -29,7 +29,7 @@ def test_every_phase_and_every_flow_around_it_is_deployed_once(described):
     names = [deployment.full_name for deployment in described.deployments]
     assert len(names) == len(set(names))
     assert {deployment.flow for deployment in described.deployments} >= {
-        *PHASES, "retrain", "promotion", "rollback", "repair", "monitor", "resume_crashed",
+        *PHASES, "retrain", "assessment", "promotion", "rollback", "repair", "monitor", "resume_crashed",
     }  # fmt: skip
     assert all(name == f"{name.partition('/')[0]}/{name.partition('/')[0]}" for name in names)
 
