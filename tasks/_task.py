@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import httpx
 import prefect
-from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
+from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy, CachePolicy
 from prefect.context import TaskRunContext
 from prefect.settings import get_current_settings
 from pydantic import BaseModel, ValidationError
@@ -90,14 +90,7 @@ STEP_POLICY = CacheKeyFnPolicy(cache_key_fn=step_key)
 
 def task(function: Callable[P, R]) -> prefect.Task[P, R]:
     """A cached step, tried again when files on a network or a server were away."""
-    return prefect.task(
-        cache_policy=STEP_POLICY,
-        persist_result=True,
-        result_serializer="json",
-        retries=len(SECONDS_BETWEEN_TRIES),
-        retry_delay_seconds=SECONDS_BETWEEN_TRIES,
-        retry_condition_fn=_worth_retrying,
-    )(function)
+    return _tried_again(STEP_POLICY)(function)
 
 
 def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
@@ -110,14 +103,18 @@ def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
 
 def effect(function: Callable[P, R]) -> prefect.Task[P, R]:
     """A step that runs every time: it reports, or looks whether the world has changed. Tried again as a `task` is."""
+    return _tried_again(NO_CACHE)(function)
+
+
+def _tried_again(policy: CachePolicy) -> Callable[[Callable[P, R]], prefect.Task[P, R]]:
     return prefect.task(
-        cache_policy=NO_CACHE,
+        cache_policy=policy,
         persist_result=True,
         result_serializer="json",
         retries=len(SECONDS_BETWEEN_TRIES),
         retry_delay_seconds=SECONDS_BETWEEN_TRIES,
         retry_condition_fn=_worth_retrying,
-    )(function)
+    )
 
 
 def gate(function: Callable[P, R]) -> prefect.Task[P, R]:

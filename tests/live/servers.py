@@ -66,7 +66,12 @@ class Running:
     def start(self) -> Running:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command, env=dict(self.environment), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+                self.command,
+                env=dict(self.environment),
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         if self.health:
             self.wait_until_healthy()
