@@ -34,7 +34,7 @@ test-fast: $(READY) ## unit, contract and integration tests
 	$(BIN)/python -m pytest -m 'not slow' -n 2
 
 test-slow: $(READY) ## guarantees counted, processes killed, reports opened in Chromium
-	$(BIN)/python -m pytest -m slow -n 2
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 check: $(READY) ## formatting, lint, types, import contracts, schemas
 	$(BIN)/ruff format --check .
