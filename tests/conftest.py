@@ -105,9 +105,13 @@ def workspace(tmp_path: Path, prefect_api: None, empty_tracking_store: Path) -> 
         yield folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The machine's own Chromium; none is ever downloaded, and a machine without one fails the test."""
+    """The machine's own Chromium; none is ever downloaded, and a machine without one fails the test.
+
+    It ends with the file that asked for it: its driver runs an event loop in this thread, and flows called where
+    one runs return coroutines.
+    """
     from playwright.sync_api import sync_playwright
 
     paths = [path for name in CHROMIUM_NAMES if (path := shutil.which(name))]
