@@ -44,15 +44,7 @@ def docker_template(pool: DockerPool, environment: Mapping[str, str]) -> dict[st
         items=_DEVICE_REQUEST,
         default=gpus if pool.gpus_per_run else [],
     )
-    _variable(
-        template,
-        "shm_size",
-        title="Shared memory",
-        description="Size of /dev/shm with its unit, like 8g.",
-        type="string",
-        pattern=DOCKER_SIZE,
-        default=pool.shm_size,
-    )
+    _shared_memory(template, pool.shm_size, "Size of /dev/shm with its unit, like 8g.", DOCKER_SIZE)
     _variable(
         template,
         "user",
@@ -109,15 +101,8 @@ def kubernetes_template(pool: KubernetesPool, environment: Mapping[str, str]) ->
     _variable(template, "namespace", default=pool.namespace)
     _variable(template, "finished_job_ttl", default=3600)
     _gpus_of_a_pod(template, pool)
-    _variable(
-        template,
-        "shm_size",
-        title="Shared memory",
-        description="Size of /dev/shm with its unit, like 8Gi; it counts against the memory limit.",
-        type="string",
-        pattern=KUBERNETES_SIZE,
-        default=pool.shm_size,
-    )
+    about = "Size of /dev/shm with its unit, like 8Gi; it counts against the memory limit."
+    _shared_memory(template, pool.shm_size, about, KUBERNETES_SIZE)
     _variable(
         template,
         "workspace_claim",
@@ -169,6 +154,18 @@ def _gpus_of_a_pod(template: dict[str, Any], pool: KubernetesPool) -> None:
             | {"operator": toleration.operator, "effect": toleration.effect}
             for toleration in pool.tolerations
         ],
+    )
+
+
+def _shared_memory(template: dict[str, Any], size: str, description: str, pattern: str) -> None:
+    _variable(
+        template,
+        "shm_size",
+        title="Shared memory",
+        description=description,
+        type="string",
+        pattern=pattern,
+        default=size,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from deployments.automations import RESUMABLE
 from deployments.catalogue import PHASES, PhaseEntry
-from deployments.config import DeployConfig
+from deployments.config import DeployConfig, MonitoringConfig, RetrainingConfig
 from deployments.description import OWNED, Concurrency, Deployment, Schedule
 from deployments.pools import CPU_POOL, DEFAULT_QUEUE, RETRAINING_QUEUE, training_pool_name
 from stage1_core.phases.ladder import LadderConfig
@@ -103,14 +103,16 @@ def _model(choices: Choices) -> str:
     return choices.retrained.top.release.name
 
 
-def _weekly(config: DeployConfig) -> tuple[Schedule, ...]:
-    when = config.retraining
-    return (Schedule(slug="retraining", cron=when.cron, timezone=when.timezone, active=when.scheduled),)
+def _retraining(config: DeployConfig) -> tuple[Schedule, ...]:
+    return (_schedule("retraining", config.retraining),)
 
 
-def _hourly(config: DeployConfig) -> tuple[Schedule, ...]:
-    when = config.monitoring
-    return (Schedule(slug="monitoring", cron=when.cron, timezone=when.timezone, active=when.scheduled),)
+def _monitoring(config: DeployConfig) -> tuple[Schedule, ...]:
+    return (_schedule("monitoring", config.monitoring),)
+
+
+def _schedule(slug: str, when: RetrainingConfig | MonitoringConfig) -> Schedule:
+    return Schedule(slug=slug, cron=when.cron, timezone=when.timezone, active=when.scheduled)
 
 
 def _phase(entry: PhaseEntry) -> ServedFlow:
@@ -130,7 +132,7 @@ SERVED: tuple[ServedFlow, ...] = (
         pool="training",
         about="retraining",
         queue=RETRAINING_QUEUE,
-        schedules=_weekly,
+        schedules=_retraining,
         concurrency=ONE_AT_A_TIME,
     ),
     ServedFlow(entrypoint="flows.release.assessment", parameters=_promote, pool="cpu", about="release"),
@@ -142,7 +144,7 @@ SERVED: tuple[ServedFlow, ...] = (
         parameters=_nothing,
         pool="cpu",
         about="monitoring",
-        schedules=_hourly,
+        schedules=_monitoring,
         concurrency=ONE_AT_A_TIME,
     ),
     ServedFlow(entrypoint="flows.resume.resume_crashed", parameters=_nothing, pool="cpu", about="resuming"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.phase import ReleasedPhase
 
 NOT_ACCEPTED = 3
-"""Exit code of a phase that ended without a release. An error has 2."""
+"""Exit code of a phase that released nothing, and of a move of aliases that was refused. An error has 2."""
 
 
 def run_and_summarise(flow: Flow[Any, Any], config: FrozenModel) -> None:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 Request = TypeVar("Request", bound="BaseModel")
 
-REFUSED = 3
-"""Exit code of a promotion or rollback that was refused. An error has 2."""
-
 Model = Annotated[str, typer.Argument(help="Name of the registered model.")]
 ExpectChampion = Annotated[
     str, typer.Option(help="Version of the champion that is replaced; refused where another one stands.")
@@ -154,8 +151,10 @@ def _run(flow: Flow[..., Any], *arguments: object) -> Any:
 
 
 def _refuse(why: str) -> NoReturn:
+    from stage1_cli._summary import NOT_ACCEPTED
+
     typer.echo(f"refused: {why}", err=True)
-    sys.exit(REFUSED)
+    sys.exit(NOT_ACCEPTED)
 
 
 def _report(intent: Intent) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from stage1_core.config import FrozenModel
+from stage1_core.errors import Stage1Error
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -189,6 +190,14 @@ class AcceptanceReport(FrozenModel):
     def passed(self) -> bool:
         """Whether the phase may go on."""
         return self.verdict is Verdict.PASS
+
+    @property
+    def certificate(self) -> RiskCheck:
+        """The check of the promised risk. Raises `Stage1Error` where there is none."""
+        for check in self.checks:
+            if isinstance(check, RiskCheck):
+                return check
+        raise Stage1Error(f"the report of {self.phase} certifies no risk; a release needs one that does")
 
     def table(self) -> list[dict[str, str]]:
         """One row for each check: name, verdict, evidence, demand."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from stage1_core.acceptance import AcceptanceReport, RiskCheck
+from stage1_core.acceptance import AcceptanceReport
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
 from stage1_core.bundle.integrity import read_manifest, read_policy
 from stage1_core.bundle.runtime import load_bundle
@@ -135,7 +135,7 @@ def compare_released(
         _side("candidate", candidate, candidate_rows),
         config.bootstrap,
         purpose=Purpose.FINAL_EVALUATION,
-        exact_confidence=_certificate(_acceptance(candidate)).confidence,
+        exact_confidence=_acceptance(candidate).certificate.confidence,
     )
     inputs = [champion, candidate, champion_rows, candidate_rows]
     return store().put_file(ArtifactKind.COMPARISON, f"{COMPARISON}.json", compared, inputs=inputs)
@@ -158,7 +158,7 @@ def gather_evidence(
         champion=contest.champion,
         acceptance=acceptance,
         not_worse=None if comparison is None else not_worse_report(config, load_comparison(comparison)),
-        certificate=promise_of(_certificate(acceptance)),
+        certificate=promise_of(acceptance.certificate),
         ledger_digest=splits.digest,
         test_openings=looks.test_openings,
         certification_looks=looks.certification_looks,
@@ -185,10 +185,6 @@ def require_evidence(evidence: PromotionEvidence) -> None:
 def _acceptance(bundle: ArtifactRef) -> AcceptanceReport:
     folder = bundle_folder(bundle)
     return AcceptanceReport.from_json_file(folder / read_manifest(folder).evidence.acceptance)
-
-
-def _certificate(acceptance: AcceptanceReport) -> RiskCheck:
-    return next(check for check in acceptance.checks if isinstance(check, RiskCheck))
 
 
 def _side(name: str, bundle: ArtifactRef, rows: ArtifactRef) -> Side:

@@ -72,7 +72,7 @@ class ReleasedPhase(FrozenModel):
             registered=registered,
             run=run,
             evaluation=evaluation,
-            certified=next(check for check in acceptance.checks if isinstance(check, RiskCheck)),
+            certified=acceptance.certificate,
         )
 
     def summary(self) -> dict[str, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from prefect.artifacts import create_link_artifact
-from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
+from prefect.utilities.urls import url_for
 
 from stage1_core.config import FrozenModel
 from stage1_core.errors import NothingToDo
@@ -86,7 +86,7 @@ def remember_training(identity: str, outcome: Retrained) -> Retrained:
 
 
 def show_promotion_run(run: FlowRun) -> None:
-    """Link the run that decides in the page of this one."""
-    with get_client(sync_client=True) as server:
-        address = str(server.api_url).removesuffix("/").removesuffix("/api")
-    create_link_artifact(f"{address}/runs/flow-run/{run.id}", "promotion", key="promotion", description=run.name)
+    """Link the run that decides in the page of this one; a server without pages has none to link."""
+    address = url_for(run)
+    if address is not None:
+        create_link_artifact(address, "promotion", key="promotion", description=run.name)

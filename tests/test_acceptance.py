@@ -12,6 +12,7 @@ from stage1_core.acceptance import (
     ValueCheck,
     Verdict,
 )
+from stage1_core.errors import Stage1Error
 from stage1_core.metrics.intervals import clopper_pearson_lower, clopper_pearson_upper
 
 
@@ -149,6 +150,12 @@ class TestReport:
             {"check": "one policy", "verdict": "PASS", "evidence": "softmax", "demand": "holds"},
             {"check": "coverage", "verdict": "FAIL", "evidence": "0.4", "demand": "≥ 0.5"},
         ]
+
+    def test_the_certificate_is_the_check_of_the_risk_and_a_report_without_one_has_none(self):
+        check = risk_check(counted(1, 200))
+        assert AcceptanceReport.of("baseline", (FACT, check)).certificate == check
+        with pytest.raises(Stage1Error, match="the report of baseline certifies no risk"):
+            _ = AcceptanceReport.of("baseline", (FACT,)).certificate
 
     def test_the_summary_names_only_what_did_not_pass(self):
         assert AcceptanceReport.of("baseline", (FACT,)).summary() == "baseline: PASS"

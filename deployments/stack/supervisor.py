@@ -1,4 +1,4 @@
-"""Starts services in order, watches them, and stops them in the opposite order."""
+"""Starts services step by step, watches them, and stops the steps in the opposite order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -54,7 +55,7 @@ class Supervisor:
 
         Raises `Stage1Error` when a service ends by itself or a job fails, after everything else was stopped.
         """
-        running: list[Running] = []
+        running: list[list[Running]] = []
         with asked_to_stop() as stop:
             try:
                 for step in steps:
@@ -65,18 +66,19 @@ class Supervisor:
                 while not stop.wait(SECONDS_BETWEEN_LOOKS):
                     _require_all_alive(running)
             finally:
-                for each in reversed(running):
-                    self._stop(each)
+                for together in reversed(running):
+                    self._stop(together)
                 end_members(self.folder)
 
-    def _take(self, step: Step, running: list[Running], stop: Event) -> None:
+    def _take(self, step: Step, running: list[list[Running]], stop: Event) -> None:
         if isinstance(step, Job):
             self._do(step, running, stop)
             return
-        waiting = []
+        together: list[Running] = []
+        running.append(together)
         for service in step:
-            running.append(self._start(service))
-            waiting.append(running[-1])
+            together.append(self._start(service))
+        waiting = together
         while waiting and not stop.wait(SECONDS_BETWEEN_LOOKS):
             _require_all_alive(running)
             waiting = [each for each in waiting if not self._is_ready(each)]
@@ -115,7 +117,7 @@ class Supervisor:
             standard_input.write(service.standard_input)
         return Running(service, process, log, time.monotonic())
 
-    def _do(self, job: Job, running: list[Running], stop: Event) -> None:
+    def _do(self, job: Job, running: list[list[Running]], stop: Event) -> None:
         service = Service(name=job.name, command=job.command, environment=job.environment)
         each = self._start(service)
         while each.process.poll() is None and not stop.wait(SECONDS_BETWEEN_LOOKS):
@@ -128,17 +130,20 @@ class Supervisor:
             raise _failure(job.name, f"ended with {each.process.returncode}", each.log)
         self.say(f"{job.name} done after {time.monotonic() - each.since:.1f} s")
 
-    def _stop(self, each: Running) -> None:
-        """Ask the service, wait, and end what it has left running, so that runs can still report to the servers."""
-        if each.process.poll() is None:
-            each.process.send_signal(each.service.stop_signal)
+    def _stop(self, together: Sequence[Running]) -> None:
+        """Ask the services of a step, wait, and end what they left running: runs can still report to the servers."""
+        asked = time.monotonic()
+        for each in together:
+            if each.process.poll() is None:
+                each.process.send_signal(each.service.stop_signal)
+        for each in together:
             try:
-                each.process.wait(each.service.seconds_to_stop)
+                each.process.wait(max(0, each.service.seconds_to_stop - (time.monotonic() - asked)))
             except subprocess.TimeoutExpired:
                 each.process.kill()
                 each.process.wait()
-        end_members(self.folder, each.service.name)
-        self.say(f"{each.service.name} stopped")
+            end_members(self.folder, each.service.name)
+            self.say(f"{each.service.name} stopped")
 
     def _fresh_log(self, name: str) -> Path:
         """The log of the start before is kept once."""
@@ -166,8 +171,8 @@ def asked_to_stop() -> Iterator[Event]:
             signal.signal(number, handler)
 
 
-def _require_all_alive(running: Sequence[Running]) -> None:
-    for each in running:
+def _require_all_alive(running: Sequence[Sequence[Running]]) -> None:
+    for each in chain.from_iterable(running):
         each.require_alive()
 
 

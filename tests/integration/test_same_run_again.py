@@ -13,18 +13,7 @@ from mlflow import MlflowClient
 from flows.baseline import baseline
 from stage1_core.bundle.artifact import ArtifactRef
 from stage1_core.data.access_log import AccessLog
-from tests.integration.toys import draw_picture, toy_training
-
-EVERY_TIME = {
-    "open_run",
-    "fingerprint_sources",
-    "find_earlier_split",
-    "keep_split",
-    "publish",
-    "register",
-    "require_accepted",
-    "require_lineage",
-}
+from tests.integration.toys import EVERY_TIME, draw_picture, toy_training
 
 
 def computed(step_states) -> set[str]:

@@ -29,6 +29,19 @@ from stage1_core.training.correctness_gate import CorrectnessGateConfig
 from stage1_core.training.optimizer import AdamWConfig
 from stage1_core.training.selection import SelectionConfig, SelectionMetric
 
+EVERY_TIME = frozenset(
+    {
+        "open_run",
+        "fingerprint_sources",
+        "find_earlier_split",
+        "keep_split",
+        "publish",
+        "register",
+        "require_accepted",
+        "require_lineage",
+    }
+)
+"""Steps of a baseline that are done again in every run: they look at the outside, or show what there is."""
 PICTURES = 240
 SIDE_PX = 40
 FAINT = 0.05

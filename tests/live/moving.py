@@ -18,15 +18,8 @@ from mlflow import MlflowClient
 from stage1_core.promotion.evidence import Approval
 from stage1_core.promotion.intent import Aliases, Intent
 from tasks.registry_aliases import INTENT_TAG, Move, aliases_of, carry_out, settle_pending
+from tests.promotion.moves import BEFORE, REGISTRY_WRITES
 
-WRITES = (
-    "set_registered_model_tag",
-    "delete_registered_model_tag",
-    "set_registered_model_alias",
-    "delete_registered_model_alias",
-    "set_model_version_tag",
-)
-BEFORE = Aliases(candidate="3", champion="2", previous="1")
 NOTE = "toy.note"
 
 
@@ -104,7 +97,7 @@ def kill_after(writes: int) -> None:
 
         return written
 
-    for name in WRITES:
+    for name in REGISTRY_WRITES:
         setattr(MlflowClient, name, fatal(getattr(MlflowClient, name)))
 
 

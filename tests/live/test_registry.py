@@ -31,8 +31,9 @@ from tasks.registry_aliases import (
     settle_pending,
 )
 from tasks.registry_versions import PROMOTED_AT, versions_of
-from tests.live.moving import BEFORE, NOTE, SCENARIOS, Scenario, make_model, move_of, reset
+from tests.live.moving import NOTE, SCENARIOS, Scenario, make_model, move_of, reset
 from tests.live.servers import ROOT, clean_environment
+from tests.promotion.moves import BEFORE
 
 PROMOTE, ROLL_BACK = SCENARIOS
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.action)

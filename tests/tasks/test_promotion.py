@@ -26,21 +26,14 @@ from tasks.registry_versions import (
     registered_model,
     versions_of,
 )
+from tests.promotion.moves import BEFORE, REGISTRY_WRITES
 from tests.promotion.toys import approval, evidence
 
 MODEL = "toy"
-BEFORE = Aliases(candidate="3", champion="2", previous="1")
 PROMOTED = Aliases(champion="3", previous="2")
 ROLLED_BACK = Aliases(candidate="3", champion="1")
 BACK = RollbackRequest(model=MODEL, reason="false alarms")
 NETWORK = ConnectionResetError("the network is away")
-WRITES = (
-    "set_registered_model_tag",
-    "delete_registered_model_tag",
-    "set_registered_model_alias",
-    "delete_registered_model_alias",
-    "set_model_version_tag",
-)
 PROMOTING, ROLLING_BACK = 11, 7
 """Writes of a promotion: record, three aliases, five notes, the last move, no record. Of a rollback: two and two."""
 
@@ -81,7 +74,7 @@ def lost_answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[str]]:
 
             return written
 
-        for name in WRITES:
+        for name in REGISTRY_WRITES:
             monkeypatch.setattr(MlflowClient, name, losing(name, getattr(MlflowClient, name)))
         return made
 

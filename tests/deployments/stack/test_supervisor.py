@@ -79,6 +79,31 @@ def test_who_does_not_heed_a_request_is_killed(tmp_path):
     assert members(tmp_path) == []
 
 
+def test_services_of_one_step_are_asked_together(tmp_path):
+    """Each waits, before it ends, until the other was asked too."""
+    program = """
+        import pathlib, signal, sys, time
+        def leave(*_):
+            pathlib.Path({own!r}).touch()
+            while not pathlib.Path({other!r}).exists():
+                time.sleep(0.01)
+            pathlib.Path({own!r}).with_suffix(".left").touch()
+            raise SystemExit
+        signal.signal(signal.SIGTERM, leave)
+        print('up', flush=True)
+        while True:
+            signal.pause()
+    """
+    marks = {name: str(tmp_path / f"{name}.asked") for name in ("one", "two")}
+    texts = {
+        name: textwrap.dedent(program).format(own=marks[name], other=marks[other])
+        for name, other in (("one", "two"), ("two", "one"))
+    }
+    together = tuple(service(tmp_path, name, text, seconds_to_stop=20) for name, text in texts.items())
+    Supervisor(tmp_path, lambda _: None).run([together], on_ready=ask_to_stop)
+    assert {path.stem for path in tmp_path.glob("*.left")} == {"one", "two"}  # neither waited until it was killed
+
+
 def test_a_child_in_a_session_of_its_own_does_not_outlive_its_service(tmp_path, monkeypatch):
     monkeypatch.setattr("deployments.stack.tenancy.SECONDS_TO_STOP", 0.5)
     seen: list[int] = []
