@@ -25,7 +25,7 @@ from prefect.states import Cancelling
 from stage1_core.bundle.manifest import MANIFEST_FILE, BundleManifest
 from stage1_core.data.access_log import AccessLog
 
-SECONDS = 300.0
+SECONDS = 600.0
 """A run takes some twenty to start and end, and a minute more when it is resumed; a loaded machine is slower."""
 
 

@@ -28,7 +28,8 @@ from tests.live.loading_flow import load_for_ever
 from tests.live.servers import ROOT, Running, started, worker
 
 POOL = "cancelled"
-EPOCHS = 2000
+EPOCHS = 1000
+"""Twenty seconds on a quick machine: a cancellation must arrive while it trains."""
 
 
 @pytest.fixture

@@ -141,4 +141,5 @@ def test_the_schedule_makes_a_candidate_decides_and_then_waits_for_news(place: P
     assert champion(place) == (version if second.state_name == "Completed" else first_champion)
     tags = MlflowClient(place.mlflow).get_model_version(MODEL, version).tags
     assert tags["stage1.evidence"]
-    assert [run.state_name for run in ended("retrain") if run.state_name not in ("Completed", "NothingToDo")] == []
+    # One at a time: what the schedule starts while another retraining runs is cancelled before it begins.
+    assert {run.state_name for run in ended("retrain")} <= {"Completed", "NothingToDo", "Cancelled"}
