@@ -9,7 +9,18 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-NUMERICAL_LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "transformers", "pillow")
+NUMERICAL_LIBRARIES = (
+    "numpy",
+    "peft",
+    "pillow",
+    "pytorch-optimizer",
+    "scikit-learn",
+    "scipy",
+    "timm",
+    "torch",
+    "torchvision",
+    "transformers",
+)
 """Their versions may change a result's bits."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from stage1_core.metrics.ranking import RankedStatistic, RankedWeights, Ranking
 from stage1_core.metrics.resampling_weights import Counts, sums_over_units
-from stage1_core.metrics.statistics import Statistic, WeightedSums
+from stage1_core.metrics.statistics import Combination, Statistic, WeightedSums
 from stage1_core.predictions import Float, Integer
 
 Evaluator = Callable[[Counts], dict[str, Float]]
@@ -25,6 +25,7 @@ def evaluation_of(statistics: Mapping[str, Statistic], of_row: Integer, clusters
     """One evaluation of all ``statistics`` on rows that belong to clusters ``(n,)`` ``of_row``."""
     sums: dict[str, WeightedSums] = {}
     rankings: list[tuple[Ranking, dict[str, RankedStatistic]]] = []
+    combinations: dict[str, Combination] = {}
     others: dict[str, Statistic] = {}
     for name, statistic in statistics.items():
         if isinstance(statistic, WeightedSums):
@@ -36,10 +37,13 @@ def evaluation_of(statistics: Mapping[str, Statistic], of_row: Integer, clusters
                     break
             else:
                 rankings.append((statistic.ranking, {name: statistic}))
+        elif isinstance(statistic, Combination):
+            combinations[name] = statistic
         else:
             others[name] = statistic
     parts = [_of_sums(sums, of_row)] if sums else []
     parts += [_of_ranking(ranking, together, of_row, clusters) for ranking, together in rankings]
+    parts += [_of_combinations(combinations, of_row, clusters)] if combinations else []
     parts += [_of_others(others, of_row)] if others else []
 
     def evaluate(weights: Counts) -> dict[str, Float]:
@@ -74,6 +78,21 @@ def _of_ranking(ranking: Ranking, statistics: dict[str, RankedStatistic], of_row
     def evaluate(weights: Counts) -> dict[str, Float]:
         ranked = RankedWeights(ranking, weights if in_order else np.take(weights, by_rank, axis=1))
         return {name: statistic.of_ranked(ranked) for name, statistic in statistics.items()}
+
+    return evaluate
+
+
+def _of_combinations(statistics: dict[str, Combination], of_row: Integer, clusters: int) -> Evaluator:
+    """What several of them are made of is evaluated once."""
+    parts = {str(id(part)): part for statistic in statistics.values() for _, part in statistic.parts}
+    evaluate_parts = evaluation_of(parts, of_row, clusters)
+
+    def evaluate(weights: Counts) -> dict[str, Float]:
+        values = evaluate_parts(weights)
+        return {
+            name: sum((factor * values[str(id(part))] for factor, part in statistic.parts), np.zeros(len(weights)))
+            for name, statistic in statistics.items()
+        }
 
     return evaluate
 

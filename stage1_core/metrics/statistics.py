@@ -40,6 +40,18 @@ class WeightedSums:
         return self.of_sums(weights @ self.columns)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Combination:
+    """A weighted sum of other statistics. `bootstrap` evaluates each of these once, in however many sums it is."""
+
+    parts: tuple[tuple[float, Statistic], ...]
+    """Factors and what they multiply; no part is a combination itself."""
+
+    def __call__(self, weights: Float, /) -> Float:
+        """``(b, n)`` weights to ``(b,)`` values, NaN where a part is undefined."""
+        return sum((factor * part(weights) for factor, part in self.parts), np.zeros(len(weights)))
+
+
 def mean_of(values: Float) -> WeightedSums:
     """Mean of ``(n,)`` values."""
     return WeightedSums(np.stack([values, np.ones(len(values))], axis=1), lambda sums: divide(sums[:, 0], sums[:, 1]))

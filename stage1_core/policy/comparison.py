@@ -15,7 +15,7 @@ from stage1_core.metrics.resampling import exit_statistics, model_statistics
 from stage1_core.metrics.risk import fpr_on_exited
 from stage1_core.metrics.statistics import Statistic, difference_of
 from stage1_core.metrics.suite import ExitQuality, ModelQuality, exit_quality, model_quality
-from stage1_core.policy import AnyPolicy, GatePolicy, NoExit
+from stage1_core.policy import AnyPolicy, NoExit
 from stage1_core.predictions import Decisions, Predictions
 from stage1_core.splits import Purpose
 
@@ -78,7 +78,7 @@ class Side:
         return self.policy.decide(self.rows.scores)
 
 
-def at_matched_fpr(challenger: GatePolicy | NoExit, rows: Predictions, incumbent: Side) -> GatePolicy | NoExit:
+def at_matched_fpr(challenger: AnyPolicy, rows: Predictions, incumbent: Side) -> AnyPolicy:
     """``challenger`` at its laxest certified level whose FPR on exited is not above the incumbent's.
 
     A fixed sequence certifies all levels before its first failure together, so any of them may be used at no further

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stage1_core.config import FrozenModel
 from stage1_core.training.accumulation import CarriedAccumulation, WholeAccumulation
@@ -18,7 +18,7 @@ from stage1_core.training.objective import (
     ObjectiveConfig,
     SelectiveConfig,
 )
-from stage1_core.training.optimizer import AdamWConfig, OptimizerConfig
+from stage1_core.training.optimizer import AdamWConfig, FriendlySamConfig, OptimizerConfig
 from stage1_core.training.schedule import HistoricalScheduleConfig, ScheduleConfig, WarmupCosineConfig
 from stage1_core.training.selection import SelectionConfig, SelectionMetric
 
@@ -50,6 +50,15 @@ class TrainingConfig(FrozenModel):
     """What metrics.csv shows; it decides nothing."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Of every random draw: initial weights, order of the rows, dropout, augmentation."""
+
+    @model_validator(mode="after")
+    def _a_second_pass_has_its_rows(self) -> Self:
+        if isinstance(self.optimizer, FriendlySamConfig) and isinstance(self.batch.accumulation, CarriedAccumulation):
+            raise ValueError(
+                "optimizer friendly_sam passes twice over the rows of a step, and accumulation carried has steps with "
+                "rows of the epoch before, which are gone; use batch.accumulation.kind = whole"
+            )
+        return self
 
 
 def cached_features_training() -> TrainingConfig:
@@ -106,6 +115,19 @@ def selectivenet_training() -> TrainingConfig:
             "epochs": 60,
         }
     )
+
+
+def sharpness_training() -> TrainingConfig:
+    """The same as `cached_features_training`, with F-SAM around its AdamW, in search of flat minima.
+
+    Paper: Li et al., Friendly Sharpness-Aware Minimization, CVPR 2024, arXiv 2403.12350.
+    Run: as any other training; a step takes twice the time (2.05 times on a CPU, for 128 rows of 1,280 features).
+    Expect: no gain for a head. On 1,330 rows of such features, divided in three ways, a mean accuracy on 2,460 other
+    rows of .949, with a radius of .1 .954, with AdamW alone .954; where AUGRC picks the epoch .955, .955 and .954, and
+    an AUGRC of .0046, .0047 and .0047.
+    """
+    plain = cached_features_training()
+    return plain.model_copy(update={"optimizer": FriendlySamConfig(base=AdamWConfig(lr_head=1e-3))})
 
 
 def historical_training() -> TrainingConfig:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from stage1_core.training.averaging import WeightAverage
 from stage1_core.training.config import TrainingConfig
 from stage1_core.training.execution import Forward, sum_over_processes
-from stage1_core.training.optimizer import trainable_parameters
+from stage1_core.training.replay import Replayable
 from stage1_core.training.targets import Objective, Targets
+from stage1_core.training.update import trainable_parameters
 
 Batch = tuple[Tensor, Targets]
 """Inputs and what is known about them."""
@@ -79,7 +80,7 @@ class Learner:
             self._reduce_gradients()
             return observed
 
-        observed = self.update.step(closure)
+        observed = self.update.step(Replayable(closure, [self.model, self.objective]))
         self.average.update()
         return observed
 

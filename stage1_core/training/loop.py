@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 from torch import nn
 
 from stage1_core.errors import DataError, SplitUseError, Stage1Error
@@ -24,6 +21,7 @@ from stage1_core.training.epoch_plan import EpochPlan
 from stage1_core.training.evaluation import EpochMetrics, epoch_metrics
 from stage1_core.training.execution import compiled_forward, make_accelerator, sum_over_processes
 from stage1_core.training.learner import Batch, Learner
+from stage1_core.training.memory import forget_peak, peak_bytes
 from stage1_core.training.rows import Rows
 from stage1_core.training.seeding import RandomStreams, epoch_order, repeatable, restore_random_state
 from stage1_core.training.selection import Progress, SelectionMetric
@@ -153,8 +151,7 @@ class _Run:
     def next_epoch(self) -> EpochResult:
         """Fit, validate, select."""
         self._epoch += 1
-        if self._accelerator.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
+        forget_peak(self._accelerator.device)
         began = time.perf_counter()
         train_loss, train_accuracy, rows = self._fit()
         fitted = time.perf_counter()
@@ -186,7 +183,7 @@ class _Run:
             learning_rate=self._learner.update.learning_rate(),
             seconds=time.perf_counter() - began,
             images_per_second=rows / (fitted - began),
-            peak_memory_bytes=_peak_memory_bytes(self._accelerator.device),
+            peak_memory_bytes=peak_bytes(self._accelerator.device),
             best_accuracy_before=best_before,
             progress=self._progress,
             is_last=self.is_finished,
@@ -265,10 +262,3 @@ def _check(rows: Rows, purpose: Purpose) -> None:
         raise SplitUseError(f"rows read for {rows.purpose} cannot be used here; this place needs {purpose} rows")
     if len(rows.labels) == 0:
         raise DataError(f"there are no {purpose} rows; training needs both FIT_WEIGHTS and SELECT_MODEL rows")
-
-
-def _peak_memory_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # bytes there, KiB on Linux

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from stage1_core.data.loading import PicturesDataset, batches, generator_of
+from stage1_core.data.transforms import AugmentConfig, EvalTransform
 from stage1_core.data.workers import end_with_parent
 from stage1_core.errors import DataError
 from stage1_core.predictions import Integer, Text
@@ -43,6 +45,21 @@ class PictureRows:
             persistent_workers=workers > 0,
             generator=generator_of(0),  # without it each epoch would move the global generator
         )
+
+    @staticmethod
+    def of(
+        purpose: Purpose,
+        rows: pd.DataFrame,
+        transform: EvalTransform,
+        *,
+        augment: AugmentConfig | None = None,
+        seed: int = 0,
+        workers: int = 0,
+    ) -> PictureRows:
+        """The pictures of ``rows`` of a ledger, which were read for ``purpose``; without ``augment``, as they are."""
+        ids, labels = rows["id"].to_numpy(dtype=np.str_), rows["label"].to_numpy(dtype=np.int64)
+        pictures = PicturesDataset(rows, transform, augment=augment, seed=seed)
+        return PictureRows(purpose, ids, labels, pictures, workers=workers)
 
     def on(self, device: torch.device) -> PictureRows:
         """These rows: pictures are read when they are needed, and the loop moves each batch."""

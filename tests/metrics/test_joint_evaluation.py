@@ -5,6 +5,7 @@ import pytest
 
 from stage1_core.metrics.joint_evaluation import evaluation_of, reading_order
 from stage1_core.metrics.statistics import (
+    Combination,
     Statistic,
     augrc_of,
     aurc_of,
@@ -22,6 +23,7 @@ def statistics(rng: np.random.Generator) -> dict[str, Statistic]:
     margin, labels = rng.normal(size=ROWS).round(2), rng.integers(0, 2, ROWS)
     failure = (margin >= 0) != (labels == 1)
     confidence = np.abs(margin) / 10
+    shared = augrc_of(confidence + margin, failure)
     return {
         "mean": mean_of(margin),
         "augrc": augrc_of(confidence, failure),
@@ -30,6 +32,8 @@ def statistics(rng: np.random.Generator) -> dict[str, Statistic]:
         "ece": ece_of(confidence, ~failure),
         "difference": difference_of(mean_of(margin), mean_of(confidence)),
         "mcc": mcc_of((margin >= 0).astype(np.int64), labels),
+        "combination": Combination(((0.5, shared), (0.5, mean_of(margin)), (-1.0, mean_of(confidence)))),
+        "other combination": Combination(((2.0, shared),)),
     }
 
 

@@ -21,6 +21,8 @@ from stage1_core.metrics.intervals import clopper_pearson_lower, clopper_pearson
 from stage1_core.metrics.suite import TransformQuality, model_quality
 from stage1_core.phases.selective_evaluation import KeptHead, kept_head_check
 from stage1_core.policy import AnyPolicy, GatePolicyConfig, SoftmaxPolicyConfig
+from stage1_core.policy.arm_choice import ArmChoice, ArmChoiceConfig, choose_arm
+from stage1_core.policy.arm_comparison import ArmComparison, compare_arms
 from stage1_core.policy.comparison import PolicyComparison, Side, compare
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.evaluation import Measured, evaluate
@@ -29,6 +31,7 @@ from stage1_core.report.contents import ReportContents
 from stage1_core.report.figures.comparison import comparison_figure
 from stage1_core.report.release_figures import release_figures
 from stage1_core.splits import Purpose
+from tests.policy.recipes import Recipes
 
 CONSTRAINT = RiskConstraint()
 FEW_RESAMPLES = BootstrapConfig(resamples=200)
@@ -118,6 +121,30 @@ def comparison(*, gate_is_better: bool = True) -> PolicyComparison:
     gate = Side("gate" if gate_is_better else "softmax", gate_policy(3000), selected)
     sides = (softmax, gate) if gate_is_better else (gate, softmax)
     return _compared(*sides)
+
+
+ARM_GAINS = {
+    "frozen": 0.0,
+    "lora": 0.9,
+    "dora": 0.95,
+    "doran": 0.4,
+    "full": -0.2,
+    "frozen with ExPLoRA": 0.3,
+    "lora with ExPLoRA": 1.0,
+    "dora with ExPLoRA": 1.1,
+    "doran with ExPLoRA": 0.5,
+    "full with ExPLoRA": 0.1,
+}
+
+
+@cache
+def arms(*, better: bool) -> tuple[ArmComparison, ArmChoice]:
+    """Ten recipes, some of them better than the first, or all of the same strength."""
+    gains = {name: gain * better for name, gain in ARM_GAINS.items()}
+    config = ArmChoiceConfig(bootstrap=BootstrapConfig(resamples=200, level=0.9))
+    drawn = Recipes(groups=600, luck=0.05, own=0.4).draw(np.random.default_rng(1), gains)
+    compared = compare_arms(drawn, "frozen", CONSTRAINT, config.bootstrap)
+    return compared, choose_arm(config, compared)
 
 
 def measure(policy: AnyPolicy, final: Predictions) -> Measured:

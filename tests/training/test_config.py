@@ -10,6 +10,7 @@ from stage1_core.training.config import (
     historical_training_of_second_version,
     selective_training,
     selectivenet_training,
+    sharpness_training,
 )
 from stage1_core.training.selection import SelectionMetric
 
@@ -19,6 +20,7 @@ RECIPES = [
     selective_training(),
     gate_training(),
     selectivenet_training(),
+    sharpness_training(),
     historical_training(),
     historical_training_of_second_version(),
 ]
@@ -58,6 +60,12 @@ def test_the_objectives_of_the_gates_are_their_own():
     assert gate_training().objective.kind == "correctness_gate"
     assert selectivenet_training().objective.kind == "selective"
     assert selectivenet_training().batch.sizes == (256, 128, 64)
+
+
+def test_sharpness_differs_from_the_plain_training_by_what_is_around_its_adamw_alone():
+    plain, sharp = cached_features_training(), sharpness_training()
+    assert sharp.optimizer.base == plain.optimizer
+    assert sharp.model_copy(update={"optimizer": plain.optimizer}) == plain
 
 
 def test_the_historical_constants_are_those_of_the_historical_trainer():

@@ -26,11 +26,14 @@ from accelerate import PartialState
 from safetensors.torch import save_file
 from stage1_core.training.loop import train
 from stage1_core.training.objective import CrossEntropyConfig
+from stage1_core.training.optimizer import AdamWConfig, FriendlySamConfig
 from tests.training.toys import feature_rows, select_rows, tiny_head, training
 
 torch.set_num_threads(1)
-unweighted = CrossEntropyConfig(weight_classes=False)
-for result in train(tiny_head(dropout=0.0), feature_rows(), select_rows(), training(epochs=2, objective=unweighted)):
+unweighted, base = CrossEntropyConfig(weight_classes=False), AdamWConfig(lr_head=3e-3)
+optimizer = {"adamw": base, "friendly_sam": FriendlySamConfig(base=base, radius=0.5)}[sys.argv[2]]
+config = training(epochs=2, objective=unweighted, optimizer=optimizer)
+for result in train(tiny_head(dropout=0.0), feature_rows(), select_rows(), config):
     pass
 if PartialState().is_main_process:
     tensors = dict(result.state().averages)
@@ -42,7 +45,7 @@ PartialState().destroy_process_group()
 """
 
 
-def run(target, processes):
+def run(target, processes, optimizer):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -51,15 +54,16 @@ def run(target, processes):
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_PORT": port}
         settings = {name: str(value) for name, value in place.items()} if processes > 1 else {}
         environment = os.environ | settings | {"MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
-        command = [sys.executable, "-c", PROGRAM, str(target)]
+        command = [sys.executable, "-c", PROGRAM, str(target), optimizer]
         running.append(subprocess.Popen(command, cwd=ROOT, env=environment))
     assert [process.wait(timeout=180) for process in running] == [0] * processes
     return load_file(target)
 
 
 @pytest.mark.slow
-def test_two_processes_make_the_steps_of_one(tmp_path):
-    alone, shared = run(tmp_path / "one", 1), run(tmp_path / "two", 2)
+@pytest.mark.parametrize("optimizer", ["adamw", "friendly_sam"])
+def test_two_processes_make_the_steps_of_one(tmp_path, optimizer):
+    alone, shared = run(tmp_path / "one", 1, optimizer), run(tmp_path / "two", 2, optimizer)
     for name, value in alone.items():
         torch.testing.assert_close(shared[name], value, rtol=1e-3, atol=1e-5)
 

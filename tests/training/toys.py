@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from stage1_core.model.classifier import Classifier
 from stage1_core.model.head import HeadConfig, build_head
 from stage1_core.splits import Purpose
 from stage1_core.training.averaging import WarmupAverageConfig
@@ -32,6 +34,31 @@ def select_rows(rows=40, **options):
 
 def tiny_head(seed=0, **options):
     return build_head(FEATURES, HeadConfig(hidden=16, **options), seed=seed)
+
+
+def classifier(*, trained_layers):
+    """A backbone of two layers, of which some are trained, with a head."""
+    backbone = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Linear(6, 12))
+    backbone.requires_grad_(False)
+    for index in trained_layers:
+        backbone[index].requires_grad_(True)
+    return Classifier(backbone, tiny_head())
+
+
+def quadratic(model, *, scaler=None, overflow_in=None):
+    """A closure over the squared length of the trained weights; call number ``overflow_in`` yields an inf."""
+    calls = []
+
+    def closure():
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        loss = sum((parameter**2).sum() for parameter in trained) * 1e-3
+        (loss if scaler is None else scaler.scale(loss)).backward()
+        calls.append(loss)
+        if len(calls) == overflow_in:
+            trained[0].grad[0] = torch.inf
+        return loss.detach()
+
+    return closure
 
 
 def training(**changes):

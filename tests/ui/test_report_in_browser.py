@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from stage1_core.acceptance import Verdict
+from stage1_core.report.arms import arms_report
 from stage1_core.report.comparison import comparison_report
 from stage1_core.report.html import release_report
 from stage1_core.report.page import LARGEST_BYTES
@@ -60,6 +61,14 @@ def _gate_without_exits() -> str:
     return comparison_report("stage1-roadwork 1.4.0", compared, toys.adoption(compared))
 
 
+def _arms() -> str:
+    return arms_report("stage1-roadwork 1.4.0", *toys.arms(better=True))
+
+
+def _no_arm_adopted() -> str:
+    return arms_report("stage1-roadwork 1.4.0", *toys.arms(better=False))
+
+
 PAGES: dict[str, tuple[Callable[[], str], str]] = {
     "accepted": (_accepted, "PASS"),
     "rejected": (_rejected, "FAIL"),
@@ -69,6 +78,8 @@ PAGES: dict[str, tuple[Callable[[], str], str]] = {
     "gate": (_gate, "PASS"),
     "gate-not-adopted": (_gate_not_adopted, "NOT ADOPTED"),
     "gate-without-exits": (_gate_without_exits, "NOT ADOPTED"),
+    "arms": (_arms, "ADOPTED"),
+    "no-arm-adopted": (_no_arm_adopted, "NOT ADOPTED"),
 }
 """How each page is made, and the word that it must open with."""
 
@@ -190,6 +201,14 @@ def test_the_record_of_openings_fits_on_a_desk(show):
     page = show("accepted")
     inner, outer = page.locator(".data").last.evaluate("box => [box.scrollWidth, box.clientWidth]")
     assert inner <= outer
+
+
+@pytest.mark.parametrize("show", ["desk"], indirect=True)
+def test_the_tables_of_ten_arms_fit_on_a_desk(show):
+    page = show("arms")
+    for box in page.locator(".numbers").all():
+        inner, outer = box.evaluate("box => [box.scrollWidth, box.clientWidth]")
+        assert inner <= outer
 
 
 def test_figures_are_large_enough_for_their_letters(show):
