@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from deployments import recipes
 from stage1_core.config import FrozenModel
 from stage1_core.phases.baseline import BaselineConfig
+from stage1_core.phases.domain_adaptation import DomainAdaptationConfig
 from stage1_core.phases.gate import GateConfig
 from stage1_core.phases.ladder import LadderConfig
 from stage1_core.phases.selective_evaluation import SelectiveEvaluationConfig
+from stage1_core.phases.sharpness import SharpnessConfig
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -44,6 +46,10 @@ PHASES: Mapping[str, PhaseEntry] = MappingProxyType(
             "flows.selective_evaluation:selective_evaluation",
         ),
         "gate": PhaseEntry(GateConfig, recipes.GATE, "flows.gate:gate"),
+        "domain_adaptation": PhaseEntry(
+            DomainAdaptationConfig, recipes.DOMAIN_ADAPTATION, "flows.domain_adaptation:domain_adaptation"
+        ),
+        "sharpness": PhaseEntry(SharpnessConfig, recipes.SHARPNESS, "flows.sharpness:sharpness"),
         "ladder": PhaseEntry(LadderConfig, recipes.LADDER, "flows.ladder:ladder"),
     }
 )

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from stage1_core.adaptation.arm import default_arms
+from stage1_core.adaptation.config import ExploraConfig
 from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.config import FrozenModel
 from stage1_core.data.config import DataConfig
@@ -14,13 +16,15 @@ from stage1_core.data.ledger import CutPool, CutValidation
 from stage1_core.data.road_scenes.description import RoadScenesConfig
 from stage1_core.data.sources.natix_csv import NatixCsvSource
 from stage1_core.data.sources.road_scenes import RoadScenesSource
-from stage1_core.data.transforms import ResizeCenterCrop
-from stage1_core.model.backbone_config import EFFICIENTNET_LITE0, TransformersBackboneConfig
+from stage1_core.data.transforms import ProcessorGeometry, ResizeCenterCrop
+from stage1_core.model.backbone_config import EFFICIENTNET_LITE0, ROAD_SCENES_VIT, TransformersBackboneConfig
 from stage1_core.model.head import HeadConfig
 from stage1_core.phases.baseline import BaselineAcceptance, BaselineConfig
+from stage1_core.phases.domain_adaptation import DomainAdaptationConfig
 from stage1_core.phases.gate import GateConfig
 from stage1_core.phases.ladder import LadderConfig
 from stage1_core.phases.selective_evaluation import SelectiveEvaluationAcceptance, SelectiveEvaluationConfig
+from stage1_core.phases.sharpness import SharpnessConfig
 from stage1_core.promotion.config import HumanApproval, NonInferiorityConfig, PromotionConfig
 from stage1_core.training.config import historical_training, selectivenet_training
 
@@ -140,9 +144,64 @@ def natix_gate(root: Path = Path("data/natix_official")) -> GateConfig:
     )
 
 
+def demo_vit(folder: Path | None = None) -> BaselineConfig:
+    """The demo's pictures seen by the small DINOv3 ViT that is shipped: a backbone that can be trained further.
+
+    Run: `stage1 run baseline --recipe demo_vit` after `stage1 demo`, which renders the pictures.
+    Expect: a weaker head than EfficientNet-Lite0's, which was trained on photographs.
+    """
+    baseline = demo(folder)
+    return baseline.model_copy(
+        update={
+            "backbone": ROAD_SCENES_VIT,
+            "transform": ProcessorGeometry(height_px=128, width_px=128),
+            "acceptance": BaselineAcceptance(min_coverage=0.0),
+            "release": baseline.release.model_copy(update={"name": "stage1-demo-vit"}),
+        }
+    )
+
+
+def domain_adaptation_demo(folder: Path | None = None) -> DomainAdaptationConfig:
+    """Is it worth training the shipped ViT further on the demo's pictures, and how?
+
+    Run: `stage1 run domain_adaptation --recipe demo` after `stage1 demo`; about an hour on two cores, and every
+    arm is kept as soon as it is trained.
+    Expect: see docs/adaptation.md.
+    """
+    baseline = demo_vit(folder)
+    evaluated = SelectiveEvaluationConfig(
+        previous=baseline, release=baseline.release.model_copy(update={"version": "0.2.0"})
+    )
+    gated = GateConfig(previous=evaluated, release=evaluated.release.model_copy(update={"version": "0.3.0"}))
+    arms = tuple(
+        arm.model_copy(update={"training": arm.training.model_copy(update={"epochs": 3})}) for arm in default_arms()
+    )
+    return DomainAdaptationConfig(
+        previous=gated,
+        pretraining=ExploraConfig(epochs=4),
+        arms=arms,
+        release=gated.release.model_copy(update={"version": "0.4.0"}),
+    )
+
+
+def sharpness_demo(folder: Path | None = None) -> SharpnessConfig:
+    """Is F-SAM worth its second pass, on the features of whatever backbone stands?
+
+    Run: `stage1 run sharpness --recipe demo` after `stage1 demo`; nearly all of its time goes to the phase below.
+    Expect: see docs/adaptation.md.
+    """
+    adapted = domain_adaptation_demo(folder)
+    return SharpnessConfig(previous=adapted, release=adapted.release.model_copy(update={"version": "0.5.0"}))
+
+
 def ladder_demo() -> LadderConfig:
-    """Every phase that exists, on the demo's pictures. Run `stage1 demo` first, which renders them."""
+    """The phases that need no training of the backbone, on the demo's pictures. Run `stage1 demo` first."""
     return LadderConfig(top=gate_demo())
+
+
+def ladder_demo_vit() -> LadderConfig:
+    """Every phase that exists, on the demo's pictures and the shipped ViT. Run `stage1 demo` first."""
+    return LadderConfig(top=sharpness_demo())
 
 
 def _natix_sources(root: Path) -> tuple[NatixCsvSource, NatixCsvSource]:
@@ -155,10 +214,12 @@ def _natix_sources(root: Path) -> tuple[NatixCsvSource, NatixCsvSource]:
 
 
 BASELINE: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType(
-    {"demo": demo, "natix": natix, "baseline_parity": baseline_parity}
+    {"demo": demo, "demo_vit": demo_vit, "natix": natix, "baseline_parity": baseline_parity}
 )
 SELECTIVE_EVALUATION: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType({"demo": selective_evaluation_demo})
 GATE: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType(
     {"demo": gate_demo, "demo_selectivenet": gate_demo_selectivenet, "natix": natix_gate}
 )
-LADDER: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType({"demo": ladder_demo})
+DOMAIN_ADAPTATION: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType({"demo": domain_adaptation_demo})
+SHARPNESS: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType({"demo": sharpness_demo})
+LADDER: Mapping[str, Callable[[], FrozenModel]] = MappingProxyType({"demo": ladder_demo, "demo_vit": ladder_demo_vit})

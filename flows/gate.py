@@ -9,9 +9,10 @@ from stage1_core.phases.gate import GateConfig
 from stage1_core.splits import Purpose
 from tasks.acceptance import check_gate, check_gate_training
 from tasks.comparison import (
+    Sides,
     compare_policies,
     judge_comparison,
-    match_gate,
+    match_policy,
     publish_comparison,
     require_better,
     write_comparison,
@@ -22,6 +23,8 @@ from tasks.policy import fit_gate_policy
 from tasks.publishing import open_run, publish_training, require_accepted, require_lineage
 from tasks.release import rehearse_release
 from tasks.training import predict, train_head
+
+SIDES = Sides(incumbent="softmax", challenger="gate")
 
 
 @flow("gate")
@@ -42,8 +45,8 @@ def gate(config: GateConfig) -> ReleasedPhase:
     calibrate_on = predict(head, ledger, features, Purpose.FIT_CALIBRATOR)
     certify_on = predict(head, ledger, features, config.policy.certifies_on)
     fitted = fit_gate_policy(config.policy, config.constraint, order_on, calibrate_on, certify_on, ledger)
-    policy = match_gate(fitted, order_on, previous.made)
-    comparison = compare_policies(config, policy, order_on, previous.made)
+    policy = match_policy(fitted, order_on, previous.made)
+    comparison = compare_policies(config, SIDES, policy, order_on, previous.made)
     adoption = judge_comparison(config.comparison, comparison)
     publish_comparison(run, comparison, adoption, write_comparison(config, comparison, adoption))
     require_better(run, adoption, previous)

@@ -12,7 +12,7 @@ from stage1_cli._progress import progress_bar
 from stage1_core.compute.choice import chosen_compute
 from stage1_core.data.features import Features
 from stage1_core.data.ledger import SplitLedger
-from stage1_core.data.loading import PicturesDataset, available_cores
+from stage1_core.data.loading import available_cores
 from stage1_core.data.prepare import prepare
 from stage1_core.data.transforms import AugmentConfig, NoAugment
 from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes
@@ -82,11 +82,10 @@ def train_on_pictures(config: BaselineConfig, augment: AugmentConfig, folder: Pa
     ledger = prepared_ledger(config)
 
     def rows_for(purpose: Purpose, augment: AugmentConfig) -> PictureRows:
-        rows = ledger.rows(purpose)
-        pictures = PicturesDataset(rows, config.transform, augment=augment, seed=config.training.seed)
-        labels = rows["label"].to_numpy(dtype=np.int64)
-        ids = rows["id"].to_numpy(dtype=np.str_)
-        return PictureRows(purpose, ids, labels, pictures, workers=available_cores() - 1)
+        seed, workers = config.training.seed, available_cores() - 1
+        return PictureRows.of(
+            purpose, ledger.rows(purpose), config.transform, augment=augment, seed=seed, workers=workers
+        )
 
     backbone = load_backbone(config.backbone, device="cpu")
     head = build_head(backbone.hidden, config.head, seed=config.training.seed)

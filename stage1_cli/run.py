@@ -15,6 +15,8 @@ class PhaseName(StrEnum):
     BASELINE = "baseline"
     SELECTIVE_EVALUATION = "selective_evaluation"
     GATE = "gate"
+    DOMAIN_ADAPTATION = "domain_adaptation"
+    SHARPNESS = "sharpness"
     LADDER = "ladder"
 
 
@@ -57,8 +59,8 @@ def run(
 
     A phase first runs those that it stands on, and finds what they have released. The run is recorded on the Prefect
     server that PREFECT_API_URL names, else on one that lives as long as the run. The same command again does nothing
-    that is done already; after a kill it continues. Exit code 3 says that a phase was not accepted. A gate that is not
-    adopted is no failure: the release that it had to beat stands.
+    that is done already; after a kill it continues. Exit code 3 says that a phase was not accepted. A challenger
+    that is not adopted is no failure: the release that it had to beat stands.
     """
     from stage1_cli._environment import prepare_environment
 

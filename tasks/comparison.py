@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef, require_untouched
+from stage1_core.config import FrozenModel
 from stage1_core.errors import NotAdopted
-from stage1_core.phases.gate import GateConfig, adoption_report
+from stage1_core.phases.adoption import adoption_report
+from stage1_core.phases.config import ChallengeConfig
 from stage1_core.policy.comparison import ComparisonConfig, PolicyComparison, Side, at_matched_fpr, compare
 from stage1_core.report.comparison import comparison_report
 from stage1_core.report.figures.canvas import save_png
@@ -17,32 +19,38 @@ from tasks._workspace import store
 from tasks.acceptance import ACCEPTANCE_FILE, load_acceptance
 from tasks.pages import show_acceptance, show_figures, show_links
 from tasks.phase import PhaseArtifacts, ReleasedPhase, TurnedDown
-from tasks.policy import load_gate_policy, load_policy, load_predictions
+from tasks.policy import load_policy, load_predictions
 from tasks.runs import RunRef, place
 from tasks.tracking import client, comparison_metrics, finish, log_metrics
 
 COMPARISON = "comparison"
-CHALLENGER, INCUMBENT = "gate", "softmax"
+
+
+class Sides(FrozenModel):
+    """What the two are called where they are compared."""
+
+    incumbent: str
+    challenger: str
 
 
 @task
-def match_gate(policy: ArtifactRef, order_on: ArtifactRef, incumbent: PhaseArtifacts) -> ArtifactRef:
-    """The gate at its laxest certified level whose FPR on exited is not above the incumbent's."""
-    matched = at_matched_fpr(load_gate_policy(policy), load_predictions(order_on), _side(INCUMBENT, incumbent))
+def match_policy(policy: ArtifactRef, order_on: ArtifactRef, incumbent: PhaseArtifacts) -> ArtifactRef:
+    """The challenger at its laxest certified level whose FPR on exited is not above the incumbent's."""
+    matched = at_matched_fpr(load_policy(policy), load_predictions(order_on), _side("incumbent", incumbent))
     inputs = [policy, order_on, incumbent.policy, incumbent.order_on]
     return store().put_file(ArtifactKind.POLICY, "policy.json", matched, inputs=inputs)
 
 
 @task
 def compare_policies(
-    config: GateConfig, policy: ArtifactRef, order_on: ArtifactRef, incumbent: PhaseArtifacts
+    config: ChallengeConfig, sides: Sides, policy: ArtifactRef, order_on: ArtifactRef, incumbent: PhaseArtifacts
 ) -> ArtifactRef:
     """Both policies on the selection rows, paired; VAL_TEST stays closed."""
     inputs = [policy, order_on, incumbent.policy, incumbent.order_on]
     require_untouched(inputs, Purpose.FINAL_EVALUATION)
-    challenger = Side(CHALLENGER, load_policy(policy), load_predictions(order_on))
+    challenger = Side(sides.challenger, load_policy(policy), load_predictions(order_on))
     compared = compare(
-        _side(INCUMBENT, incumbent),
+        _side(sides.incumbent, incumbent),
         challenger,
         config.comparison.bootstrap,
         purpose=Purpose.SELECT_MODEL,
@@ -59,14 +67,13 @@ def judge_comparison(config: ComparisonConfig, comparison: ArtifactRef) -> Artif
 
 
 @task
-def write_comparison(config: GateConfig, comparison: ArtifactRef, adoption: ArtifactRef) -> ArtifactRef:
+def write_comparison(config: ChallengeConfig, comparison: ArtifactRef, adoption: ArtifactRef) -> ArtifactRef:
     """A page and a figure that say what came of it."""
     compared, report = load_comparison(comparison), load_acceptance(adoption)
-    title = f"{config.release.name} {config.release.version}"
 
     def write(folder: Path) -> None:
         save_png(comparison_figure(compared), folder / f"{COMPARISON}.png")
-        page = comparison_report(title, compared, report)
+        page = comparison_report(config.release.title, compared, report)
         (folder / f"{COMPARISON}.html").write_text(page, encoding="utf-8")
 
     return store().put(ArtifactKind.REPORT, write, inputs=[comparison, adoption])

@@ -1,4 +1,4 @@
-"""Task that computes the features of all labelled pictures with a frozen backbone."""
+"""Task that computes the features of all labelled pictures with a backbone that is not trained any more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from stage1_core.config import FrozenModel
 from stage1_core.data.ledger import SplitLedger
 from stage1_core.data.transforms import EvalTransform
 from stage1_core.digests import digest_of_bytes
-from stage1_core.model.backbone_config import BackboneConfig
 from stage1_core.model.device import best_device
 from stage1_core.model.extraction import extract_features as extract
 from stage1_core.model.weights import backbone_digest
@@ -23,13 +22,14 @@ from tasks._device import device_slot
 from tasks._progress import progress
 from tasks._task import task
 from tasks._workspace import feature_folder, store
+from tasks.backbones import BackboneSource, backbone_config, stored
 from tasks.data import load_ledger
 
 
 class FeatureSet(FrozenModel):
     """Which features belong to a ledger. The vectors stay in the feature cache; here is what finds them there."""
 
-    backbone: BackboneConfig
+    backbone: BackboneSource
     backbone_digest: str
     transform: EvalTransform
     ledger: ArtifactRef
@@ -38,13 +38,13 @@ class FeatureSet(FrozenModel):
 
 
 @task
-def extract_features(backbone: BackboneConfig, transform: EvalTransform, ledger: ArtifactRef) -> ArtifactRef:
+def extract_features(backbone: BackboneSource, transform: EvalTransform, ledger: ArtifactRef) -> ArtifactRef:
     """Compute what the feature cache does not hold yet."""
-    rows = load_ledger(ledger).samples
+    rows, config = load_ledger(ledger).samples, backbone_config(backbone)
     with device_slot() as device, progress("extracting features") as on_progress:
         features = extract(
             rows,
-            backbone,
+            config,
             transform,
             store_folder=feature_folder(),
             device=device,
@@ -53,12 +53,12 @@ def extract_features(backbone: BackboneConfig, transform: EvalTransform, ledger:
         )
     found = FeatureSet(
         backbone=backbone,
-        backbone_digest=backbone_digest(backbone),
+        backbone_digest=backbone_digest(config),
         transform=transform,
         ledger=ledger,
         values_digest=digest_of_bytes(np.ascontiguousarray(features.values).data),  # a memory map is not copied
     )
-    return store().put_file(ArtifactKind.FEATURES, "features.json", found, inputs=[ledger])
+    return store().put_file(ArtifactKind.FEATURES, "features.json", found, inputs=[ledger, *stored(backbone)])
 
 
 def feature_rows(ref: ArtifactRef, ledger: SplitLedger, purpose: Purpose) -> FeatureRows:
@@ -66,7 +66,7 @@ def feature_rows(ref: ArtifactRef, ledger: SplitLedger, purpose: Purpose) -> Fea
     found = store().read(ref, FeatureSet)
     features = extract(
         ledger.rows(purpose),
-        found.backbone,
+        backbone_config(found.backbone),
         found.transform,
         store_folder=feature_folder(),
         device=best_device(),

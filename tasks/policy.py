@@ -5,8 +5,7 @@ from __future__ import annotations
 from pydantic import TypeAdapter
 
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef, require_untouched
-from stage1_core.errors import PolicyError
-from stage1_core.policy import AnyPolicy, GatePolicy, GatePolicyConfig, NoExit, SoftmaxPolicyConfig
+from stage1_core.policy import AnyPolicy, GatePolicyConfig, SoftmaxPolicyConfig
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Predictions
 from stage1_core.splits import Purpose
@@ -75,11 +74,3 @@ def load_policy(ref: ArtifactRef) -> AnyPolicy:
     """The policy behind a reference."""
     adapter: TypeAdapter[AnyPolicy] = TypeAdapter(AnyPolicy)
     return adapter.validate_json(store().open_file(ref).read_bytes())
-
-
-def load_gate_policy(ref: ArtifactRef) -> GatePolicy | NoExit:
-    """The gate policy behind a reference. Raises `PolicyError` for a policy of another kind."""
-    policy = load_policy(ref)
-    if not isinstance(policy, GatePolicy | NoExit):
-        raise PolicyError(f"{ref.path} holds a {policy.kind} policy, a gate is needed here")
-    return policy

@@ -19,8 +19,10 @@ from tasks._lines import require_openings_kept
 from tasks._task import task
 from tasks._workspace import access_log, store
 from tasks.acceptance import load_acceptance
+from tasks.backbones import backbone_config
 from tasks.data import load_ledger
 from tasks.evaluation import load_evaluation
+from tasks.features import FeatureSet
 from tasks.phase import PhaseArtifacts
 from tasks.policy import load_policy, load_predictions
 
@@ -61,7 +63,7 @@ def bundle_contents(
     return BundleContents(
         release=config.release,
         config=config,
-        backbone=config.backbone,
+        backbone=backbone_config(store().read(made.features, FeatureSet).backbone),
         head=load_head(head),
         transform=config.transform,
         policy=load_policy(made.policy),

@@ -47,7 +47,7 @@ def write_report(
     """One HTML page that answers whether this may be released, and why."""
     splits = load_ledger(made.ledger)
     contents = ReportContents(
-        title=f"{config.release.name} {config.release.version}",
+        title=config.release.title,
         acceptance=load_acceptance(acceptance),
         evaluation=load_evaluation(made.evaluation),
         policy=load_policy(made.policy),

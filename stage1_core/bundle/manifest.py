@@ -68,6 +68,11 @@ class ReleaseConfig(FrozenModel):
     submission_time: Annotated[int, Field(ge=0)] | None = None
     """Unix seconds on the subnet's model card; set when the bundle is made for a submission."""
 
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{self.name} {self.version}"
+
 
 class PolicyPointer(FrozenModel):
     """The one policy of the bundle."""

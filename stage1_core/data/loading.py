@@ -89,7 +89,7 @@ def picture_loader(
     They are started by a fork server, so threads and CUDA of this process do no harm; batches are the same for any
     number. Read it through `batches` for errors in one line.
     """
-    count = workers if workers is not None else _sensible_workers(len(dataset))
+    count = workers if workers is not None else sensible_workers(len(dataset))
     if count:  # the server imports PyTorch once, not each worker
         multiprocessing.set_forkserver_preload(["__main__", __name__])
     return DataLoader(
@@ -132,5 +132,6 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _sensible_workers(pictures: int) -> int:
+def sensible_workers(pictures: int) -> int:
+    """Processes worth starting to read ``pictures`` pictures again and again; 0 reads them in this one."""
     return 0 if pictures < _WORTH_WORKERS else min(_MOST_WORKERS, max(1, available_cores() - 1))

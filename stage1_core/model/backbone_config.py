@@ -17,8 +17,9 @@ class TransformersBackboneConfig(FrozenModel):
 
     kind: Literal["transformers"] = "transformers"
     model: Annotated[str, Field(min_length=1)]
-    """Local folder (config.json, model.safetensors, preprocessor_config.json) or hub id such as
-    "facebook/dinov3-vits16-pretrain-lvd1689m". Hub access follows HF_HUB_OFFLINE and HF_TOKEN in the environment."""
+    """Local folder (config.json, model.safetensors, preprocessor_config.json), "shipped:" and the name of a backbone
+    inside this package, or hub id such as "facebook/dinov3-vits16-pretrain-lvd1689m". Hub access follows HF_HUB_OFFLINE
+    and HF_TOKEN in the environment."""
     revision: str | None = None
     """Commit, tag or branch of a hub id; None is its main branch. Ignored for a local folder."""
 
@@ -94,3 +95,7 @@ BackboneConfig = Annotated[TransformersBackboneConfig | TimmBackboneConfig, Fiel
 
 EFFICIENTNET_LITE0 = TimmBackboneConfig(model="tf_efficientnet_lite0", weights=PackageWeights())
 """ImageNet-trained, 1280 features at 224 px, installed from a package: needs no hub. The demo's backbone."""
+
+ROAD_SCENES_VIT = TransformersBackboneConfig(model="shipped:road_scenes_vit")
+"""A small vision transformer of DINOv3's architecture inside this package, taught by `EFFICIENTNET_LITE0` on rendered
+scenes: 192 features at 128 px. Something to adapt that needs no hub; its model card says what it is worth."""

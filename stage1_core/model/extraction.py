@@ -15,7 +15,7 @@ from stage1_core.compute import HERE, Compute, LocalCompute
 from stage1_core.data.features import Features, FeatureSpace, FeatureStore, Float32
 from stage1_core.data.transforms import EvalTransform
 from stage1_core.errors import DataError, ModelError
-from stage1_core.model.backbone import Backbone, load_backbone
+from stage1_core.model.backbone import load_backbone
 from stage1_core.model.backbone_config import BackboneConfig
 from stage1_core.model.fusion import for_inference
 from stage1_core.model.inference import BatchedForward
@@ -71,10 +71,11 @@ def extract_features(
         space = FeatureSpace(backbone_digest=weights, transform_digest=geometry, hidden=backbone.hidden)
         store = FeatureStore.create(store_folder, space)
         size = batch_size or default_batch_size(device)
-        with store.writing():
+        with store.writing(), one_thread_an_operation():
             todo = [(image, pictures[image]) for image in store.missing(images)]
             if here:
-                results = _computed_here(backbone, size, transform, todo, lanes=workers or default_lanes())
+                forward = BatchedForward(for_inference(backbone), size)
+                results = in_lanes(todo, transform, forward, lanes=workers or default_lanes())
             else:
                 shard = ShardExtraction(backbone_config, weights, transform, str(device), size)
                 results = _computed_elsewhere(shard, todo, compute)
@@ -123,14 +124,6 @@ def _store(
                     on_progress(done, total)
     finally:
         write()
-
-
-def _computed_here(
-    backbone: Backbone, batch_size: int, transform: EvalTransform, pictures: Sequence[Picture], *, lanes: int
-) -> Generator[Computed]:
-    forward = BatchedForward(for_inference(backbone), batch_size)
-    with one_thread_an_operation():
-        yield from in_lanes(pictures, transform, forward, lanes=lanes)
 
 
 def _computed_elsewhere(

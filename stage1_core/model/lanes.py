@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -39,7 +39,7 @@ def default_lanes() -> int:
 
 def in_lanes(
     pictures: Sequence[Picture], transform: EvalTransform, forward: BatchedForward, *, lanes: int
-) -> Iterator[Computed]:
+) -> Generator[Computed]:
     """Batches and their features in order, decoding ahead in threads (Pillow and PyTorch let go of the interpreter).
 
     On a CPU all batches but the last are whole, whatever the number of lanes: a place in a batch can change a picture's

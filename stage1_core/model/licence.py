@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from stage1_core.model.backbone_config import (
+    ROAD_SCENES_VIT,
     BackboneConfig,
     PackageWeights,
     PretrainedWeights,
     RandomWeights,
     TransformersBackboneConfig,
 )
+from stage1_core.model.weights import transformers_folder
 
 _DINOV3 = """\
 {name}: DINOv3 License (the DINOv3 agreement of 19 August 2025).
@@ -33,7 +36,7 @@ _UNTRAINED = """\
 {name}: untrained, randomly initialised weights; nobody else's weights are contained.
 """
 _NAMED = """\
-{name}: licence "{licence}" according to timm's model registry.
+{name}: licence "{licence}" according to the record that comes with the model.
 Read that licence before passing the weights on.
 """
 _UNKNOWN = """\
@@ -45,12 +48,14 @@ Find it out before passing the weights on, and add its text to the bundle.
 def licence_notice(config: BackboneConfig) -> str:
     """A few lines, ending in a newline: which licence the weights are under and what that asks for.
 
-    Goes by the model's name, and for local folders by the model type in config.json; never looks anything up.
+    Goes by the model's name, and for local folders by "licence" or else the model type in config.json; never looks
+    anything up.
     """
     name = _model_name(config)
     family = _family(config)
     if isinstance(config, TransformersBackboneConfig):
-        licence = {"dinov3": "dinov3-license", "dinov2": "apache-2.0"}.get(family)
+        said = _settings(config).get("licence")
+        licence = said or {"dinov3": "dinov3-license", "dinov2": "apache-2.0"}.get(family)
     elif isinstance(config.weights, RandomWeights):
         return _UNTRAINED.format(name=name)
     elif family == "dinov3":
@@ -75,11 +80,17 @@ def _model_name(config: BackboneConfig) -> str:
 def _family(config: BackboneConfig) -> str:
     text = config.model
     if isinstance(config, TransformersBackboneConfig):
-        settings = Path(config.model) / "config.json"
-        if settings.is_file():
-            text = str(json.loads(settings.read_bytes()).get("model_type", ""))
+        text = str(_settings(config).get("model_type", config.model))
     text = text.lower()
     return next((family for family in ("dinov3", "dinov2") if family in text), "")
+
+
+def _settings(config: TransformersBackboneConfig) -> dict[str, Any]:
+    """Content of config.json, where the model lies here; empty for a hub id."""
+    shipped = config.model == ROAD_SCENES_VIT.model
+    settings = (transformers_folder(config) if shipped else Path(config.model)) / "config.json"
+    found: dict[str, Any] = json.loads(settings.read_bytes()) if settings.is_file() else {}
+    return found
 
 
 def _registered_licence(model: str) -> str | None:

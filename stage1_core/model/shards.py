@@ -36,9 +36,9 @@ class ShardExtraction:
 
     def __call__(self, pictures: Sequence[Picture]) -> Float32:
         """Raises `DataError` for pictures that cannot be read or have changed, `ModelError` for other weights."""
-        forward = _loaded(self.backbone, self.backbone_digest, self.device, self.batch_size)
         lanes = 1 if self.device == "cpu" else default_lanes()  # a CPU's cores each have a process of their own
         with one_thread_an_operation():
+            forward = _loaded(self.backbone, self.backbone_digest, self.device, self.batch_size)
             return np.concatenate([values for _, values in in_lanes(pictures, self.transform, forward, lanes=lanes)])
 
     def shards(self, pictures: Sequence[Picture]) -> list[Sequence[Picture]]:

@@ -33,7 +33,7 @@ def load_transformers_network(config: TransformersBackboneConfig) -> LoadedNetwo
                 'use kind "timm" for others'
             )
         processor = _processor(folder)
-        with _without_progress_bars():
+        with without_progress_bars():
             network, report = AutoModel.from_pretrained(
                 folder,
                 dtype=torch.float32,
@@ -64,7 +64,7 @@ def load_transformers_network(config: TransformersBackboneConfig) -> LoadedNetwo
 def save_transformers_network(config: TransformersBackboneConfig, network: nn.Module, folder: Path) -> None:
     """Model and image processor as transformers writes them, weights as safetensors."""
     processor = _processor(transformers_folder(config))
-    with _without_progress_bars():
+    with without_progress_bars():
         network.save_pretrained(folder)  # type: ignore[operator]  # a PreTrainedModel
         processor.save_pretrained(folder)
 
@@ -91,7 +91,8 @@ def _input_size(processor: Any) -> tuple[int, int]:
 
 
 @contextmanager
-def _without_progress_bars() -> Iterator[None]:
+def without_progress_bars() -> Iterator[None]:
+    """Inside the block transformers reads and writes weights without drawing bars."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:

@@ -21,6 +21,8 @@ from stage1_core.model.backbone_config import (
 from stage1_core.model.hub import hub_folder, timm_hub_file
 
 _FOLDER_PATTERNS = ("config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json")
+_SHIPPED = Path(__file__).parent / "shipped"
+_SHIPPED_PREFIX = "shipped:"
 _FileState = tuple[str, int, int]
 _known_digests: dict[_FileState, str] = {}
 
@@ -40,9 +42,14 @@ def backbone_digest(config: BackboneConfig) -> str:
 
 
 def transformers_folder(config: TransformersBackboneConfig) -> Path:
-    """The local folder with the model: the one that is named, or the hub's snapshot. Raises `ModelError`."""
+    """The local folder with the model: the one that is named, this package's, or the hub's snapshot.
+
+    Raises `ModelError`.
+    """
     folder = Path(config.model)
-    if not folder.is_dir():
+    if config.model.startswith(_SHIPPED_PREFIX):
+        folder = _shipped_folder(config.model.removeprefix(_SHIPPED_PREFIX))
+    elif not folder.is_dir():
         folder = hub_folder(config.model, revision=config.revision, patterns=_FOLDER_PATTERNS)
     missing = [name for name in ("config.json", "preprocessor_config.json") if not (folder / name).is_file()]
     if not any(folder.glob("model*.safetensors")):
@@ -82,6 +89,13 @@ def saved_backbone_config(folder: Path) -> BackboneConfig:
         weights = {"kind": "file", "path": str(folder / "model.safetensors")}
         return TimmBackboneConfig.model_validate(content | {"weights": weights})
     return TransformersBackboneConfig(model=str(folder))
+
+
+def _shipped_folder(name: str) -> Path:
+    known = sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir()) if _SHIPPED.is_dir() else []
+    if name not in known:
+        raise ModelError(f"this package has no backbone {name!r}; it has: {', '.join(known) or 'none'}")
+    return _SHIPPED / name
 
 
 def _weights_digest(config: TimmBackboneConfig) -> str:

@@ -21,7 +21,7 @@ from stage1_core.model.head import HeadConfig
 from stage1_core.phases.checks import certificate_checks
 from stage1_core.phases.selective_evaluation import SelectiveEvaluationConfig
 from stage1_core.policy import AnyPolicy, GatePolicy, GatePolicyConfig
-from stage1_core.policy.comparison import ComparisonConfig, PolicyComparison
+from stage1_core.policy.comparison import ComparisonConfig
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Predictions
 from stage1_core.training.config import TrainingConfig, gate_training
@@ -115,36 +115,6 @@ def training_report(quality: GateQuality, log: Sequence[Mapping[str, float | Non
     return AcceptanceReport.of("gate training", checks)
 
 
-def adoption_report(config: ComparisonConfig, comparison: PolicyComparison) -> AcceptanceReport:
-    """Whether the challenger is better: more coverage at no higher FPR on exited, without losing accuracy."""
-    coverage, accuracy = comparison.differences["coverage"], comparison.differences["accuracy"]
-    sure = f"lower end of the {comparison.level:.0%} interval"
-    old, new = comparison.incumbent, comparison.challenger
-    checks = (
-        FactCheck(
-            name=f"{new.name} is certified",
-            holds=new.no_exit_reason is None,
-            evidence=new.no_exit_reason or new.rule,
-        ),
-        ValueCheck(
-            name=f"gain in coverage over {old.name} ({sure})",
-            value=coverage.lower,
-            bound=config.min_coverage_gain,
-            direction=Direction.AT_LEAST,
-            trials=comparison.rows,
-        ),
-        _no_more_false_alarms(comparison),
-        ValueCheck(
-            name=f"difference in accuracy to {old.name} ({sure})",
-            value=accuracy.lower,
-            bound=-config.max_accuracy_loss,
-            direction=Direction.AT_LEAST,
-            trials=comparison.rows,
-        ),
-    )
-    return AcceptanceReport.of(f"{new.name} instead of {old.name}", checks)
-
-
 def gate_report(
     config: GateConfig,
     *,
@@ -178,15 +148,6 @@ def gate_report(
         *rehearsal,
     )
     return AcceptanceReport.of("gate", checks)
-
-
-def _no_more_false_alarms(comparison: PolicyComparison) -> AcceptanceCheck:
-    old, new = comparison.incumbent.exits.fpr_on_exited, comparison.challenger.exits.fpr_on_exited
-    name = f"FPR on exited is not above that of {comparison.incumbent.name}"
-    if new.rate is None or old.rate is None:
-        evidence = f"{new.in_words()} against {old.in_words()}"
-        return FactCheck(name=name, holds=True if new.rate is None else None, evidence=evidence)
-    return ValueCheck(name=name, value=new.rate, bound=old.rate, direction=Direction.AT_MOST, trials=new.trials)
 
 
 def _shown(value: float | None) -> str:

@@ -121,12 +121,23 @@ def picture(first_run: FinishedRun) -> Iterator[Path]:
 def step_states(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, list[str]]:
     """By name of the step, how its runs ended, filled while the test goes on."""
     seen: dict[str, list[str]] = defaultdict(list)
+    import flows._challenge
     import flows._conclusion
     import flows.baseline
+    import flows.domain_adaptation
     import flows.gate
     import flows.selective_evaluation
+    import flows.sharpness
 
-    modules = (flows._conclusion, flows.baseline, flows.gate, flows.selective_evaluation)
+    modules = (
+        flows._challenge,
+        flows._conclusion,
+        flows.baseline,
+        flows.domain_adaptation,
+        flows.gate,
+        flows.selective_evaluation,
+        flows.sharpness,
+    )
     for step in [step for module in modules for step in vars(module).values()]:
         if isinstance(step, prefect.Task):
             monkeypatch.setattr(

@@ -43,7 +43,7 @@ def test_three_phases_are_not_done_twice(gate_again, step_states):
         ("comparison", "comparison.json", "compare_policies"),
         ("evaluation", RESAMPLES_FILE, "evaluate_policy"),
         ("head", f"{kept_folder(SelectionMetric.ACCURACY)}/head.safetensors", "train_head"),
-        ("policy", "policy.json", "match_gate"),
+        ("policy", "policy.json", "match_policy"),
     ],
 )
 def test_what_was_damaged_is_made_again_and_nothing_else(gate_again, step_states, kind, file, step):

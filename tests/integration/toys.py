@@ -8,25 +8,30 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from stage1_core.adaptation.arm import ArmConfig, SharedRecipe
+from stage1_core.adaptation.config import ExploraConfig, ProbeConfig, TrainablePartConfig
 from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.data.audit import AuditConfig
 from stage1_core.data.config import DataConfig
 from stage1_core.data.sources.natix_csv import NatixCsvSource
 from stage1_core.data.split_config import CutPool
-from stage1_core.data.transforms import ResizeCenterCrop
+from stage1_core.data.transforms import NoAugment, ResizeCenterCrop
 from stage1_core.metrics.bootstrap import BootstrapConfig
-from stage1_core.model.backbone_config import RandomWeights, TimmBackboneConfig
+from stage1_core.model.backbone_config import RandomWeights, TimmBackboneConfig, TransformersBackboneConfig
 from stage1_core.model.head import HeadConfig
 from stage1_core.phases.baseline import BaselineAcceptance, BaselineConfig
+from stage1_core.phases.domain_adaptation import DomainAdaptationConfig
 from stage1_core.phases.gate import GateAcceptance, GateConfig
 from stage1_core.phases.selective_evaluation import SelectiveEvaluationAcceptance, SelectiveEvaluationConfig
+from stage1_core.phases.sharpness import SharpnessConfig
 from stage1_core.policy import SoftmaxPolicyConfig
+from stage1_core.policy.arm_choice import ArmChoiceConfig
 from stage1_core.policy.comparison import ComparisonConfig
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.training.batching import BatchConfig
 from stage1_core.training.config import TrainingConfig
 from stage1_core.training.correctness_gate import CorrectnessGateConfig
-from stage1_core.training.optimizer import AdamWConfig
+from stage1_core.training.optimizer import AdamWConfig, FriendlySamConfig
 from stage1_core.training.selection import SelectionConfig, SelectionMetric
 
 EVERY_TIME = frozenset(
@@ -45,6 +50,7 @@ EVERY_TIME = frozenset(
 PICTURES = 240
 SIDE_PX = 40
 FAINT = 0.05
+ANY_THRESHOLD = SoftmaxPolicyConfig()
 ORANGE, BLUE = (230, 120, 20), (40, 90, 200)
 
 
@@ -132,4 +138,50 @@ def three_phases(pictures: Path, *, softmax: SoftmaxPolicyConfig) -> GateConfig:
         comparison=ComparisonConfig(max_accuracy_loss=0.05, bootstrap=BootstrapConfig(level=0.9, resamples=400)),
         acceptance=GateAcceptance(min_coverage=0.3, max_exit_error=0.1, max_gate_ece=0.2),
         release=ReleaseConfig(name="toy", version="0.3.0", golden_pictures=4),
+    )
+
+
+def five_phases(
+    pictures: Path,
+    backbone: TransformersBackboneConfig,
+    *,
+    arms: tuple[ArmConfig, ...],
+    softmax: SoftmaxPolicyConfig = ANY_THRESHOLD,
+) -> SharpnessConfig:
+    """Every phase over a tiny ViT, two seeds each; margins wide enough for a few dozen rows.
+
+    ``softmax`` are the thresholds of the second phase.
+    """
+    gated = three_phases(pictures, softmax=softmax)
+    evaluated = gated.previous
+    on_vit = evaluated.previous.model_copy(update={"backbone": backbone})
+    gated = gated.model_copy(update={"previous": evaluated.model_copy(update={"previous": on_vit})})
+    choice = ArmChoiceConfig(
+        min_seeds=2,
+        max_augrc_loss=0.1,
+        max_accuracy_loss=0.3,
+        max_mcc_loss=0.6,
+        bootstrap=BootstrapConfig(level=0.8, resamples=200),
+    )
+    comparison = ComparisonConfig(max_accuracy_loss=0.05, bootstrap=BootstrapConfig(level=0.9, resamples=400))
+    adapted = DomainAdaptationConfig(
+        previous=gated,
+        pretraining=ExploraConfig(
+            trainable=TrainablePartConfig(rank=2, alpha=2), batch_size=32, epochs=2, probe=ProbeConfig(batch_size=32)
+        ),
+        arms=arms,
+        shared=SharedRecipe(head=HeadConfig(hidden=16), augment=NoAugment(), seeds=(0, 1)),
+        choice=choice,
+        comparison=comparison,
+        release=ReleaseConfig(name="toy", version="0.4.0", golden_pictures=4),
+    )
+    return SharpnessConfig(
+        previous=adapted,
+        head=HeadConfig(hidden=16),
+        training=toy_selective_training(),
+        sharpness=FriendlySamConfig(base=AdamWConfig(lr_head=3e-3)),
+        seeds=(0, 1),
+        choice=choice,
+        comparison=comparison,
+        release=ReleaseConfig(name="toy", version="0.5.0", golden_pictures=4),
     )

@@ -1,4 +1,4 @@
-"""When a gate's training, its adoption and its release are accepted."""
+"""When a gate's training and its release are accepted."""
 
 from __future__ import annotations
 
@@ -8,105 +8,22 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from stage1_core.acceptance import AcceptanceReport, CountedRisk, FactCheck, Verdict
-from stage1_core.metrics.bootstrap import Interval
+from stage1_core.acceptance import AcceptanceReport, FactCheck, Verdict
 from stage1_core.metrics.gate_quality import GateQuality
 from stage1_core.metrics.risk import exit_error
-from stage1_core.metrics.suite import ExitQuality, model_quality
 from stage1_core.model.head import HeadConfig
-from stage1_core.phases.gate import GateAcceptance, GateConfig, adoption_report, gate_report, training_report
+from stage1_core.phases.adoption import adoption_report
+from stage1_core.phases.gate import GateAcceptance, GateConfig, gate_report, training_report
 from stage1_core.phases.selective_evaluation import SelectiveEvaluationConfig
 from stage1_core.policy import GatePolicyConfig, NoExit
 from stage1_core.policy.certify import NotSearched
-from stage1_core.policy.comparison import ComparedPolicy, ComparisonConfig, PolicyComparison
+from stage1_core.policy.comparison import ComparisonConfig
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.evaluation import evaluate
-from stage1_core.policy.softmax import ThresholdExit
 from stage1_core.splits import Purpose
 from tests.integration.toys import toy_config
+from tests.phases.compared import comparison
 from tests.policy.gated import gated_rows
-from tests.toys import predictions_of
-
-CONFIG = ComparisonConfig(min_coverage_gain=0.01, max_accuracy_loss=0.02)
-ROWS = predictions_of([-2.0, 2.0, 1.0, -0.2], [0, 1, 1, 0], purpose=Purpose.SELECT_MODEL)
-
-
-def interval(lower: float | None) -> Interval:
-    defined = lower is not None
-    return Interval(
-        value=lower + 0.01 if defined else None,
-        mean=0.0 if defined else None,
-        std=0.1 if defined else None,
-        lower=lower,
-        upper=lower + 0.02 if defined else None,
-        method="percentile",
-        resamples=400 if defined else 0,
-    )
-
-
-def exits(false_alarms: int, trials: int) -> ExitQuality:
-    found = evaluate(ThresholdExit(exit_threshold=0.5), ROWS, 0.9).evaluation.exits
-    upper = 1.0
-    counted = CountedRisk(events=false_alarms, trials=trials, lower_bound=0, upper_bound=upper)
-    return found.model_copy(update={"fpr_on_exited": counted})
-
-
-def comparison(
-    *, coverage: float | None = 0.05, accuracy: float | None = 0.0, new=(1, 100), old=(2, 100)
-) -> PolicyComparison:
-    sides = {
-        name: ComparedPolicy(
-            name=name, rule="a rule", no_exit_reason=None, model=model_quality(ROWS), exits=exits(*counts)
-        )
-        for name, counts in (("softmax", old), ("gate", new))
-    }
-    return PolicyComparison(
-        purpose=Purpose.SELECT_MODEL,
-        rows=400,
-        groups=300,
-        level=0.9,
-        confidence=0.9,
-        incumbent=sides["softmax"],
-        challenger=sides["gate"],
-        differences={"coverage": interval(coverage), "accuracy": interval(accuracy)},
-    )
-
-
-class TestAdoption:
-    def test_more_coverage_at_no_more_false_alarms_and_equal_accuracy_is_adopted(self):
-        assert adoption_report(CONFIG, comparison()).passed
-
-    @pytest.mark.parametrize(("lower", "passed"), [(0.01, True), (0.009, False), (0.0, False), (-0.3, False)])
-    def test_the_lower_end_of_the_gain_decides(self, lower, passed):
-        assert adoption_report(CONFIG, comparison(coverage=lower)).passed is passed
-
-    @pytest.mark.parametrize(("lower", "passed"), [(-0.02, True), (-0.021, False)])
-    def test_accuracy_may_fall_by_what_was_allowed(self, lower, passed):
-        assert adoption_report(CONFIG, comparison(accuracy=lower)).passed is passed
-
-    def test_more_false_alarms_are_refused(self):
-        report = adoption_report(CONFIG, comparison(new=(3, 100)))
-        assert report.verdict is Verdict.FAIL
-        assert "FPR on exited is not above that of softmax" in report.summary()
-
-    def test_no_exiting_negative_is_no_false_alarm(self):
-        assert adoption_report(CONFIG, comparison(new=(0, 0))).passed
-
-    def test_nothing_to_match_is_not_enough(self):
-        assert adoption_report(CONFIG, comparison(old=(0, 0))).verdict is Verdict.INSUFFICIENT_EVIDENCE
-
-    def test_an_undefined_gain_is_not_enough(self):
-        assert adoption_report(CONFIG, comparison(coverage=None)).verdict is Verdict.INSUFFICIENT_EVIDENCE
-
-    def test_a_gate_that_lets_nothing_exit_says_what_was_missing(self):
-        found = comparison()
-        nothing = found.challenger.model_copy(update={"no_exit_reason": "157 more rows are needed"})
-        report = adoption_report(CONFIG, found.model_copy(update={"challenger": nothing}))
-        assert "gate is certified: FAIL (157 more rows are needed" in report.summary()
-
-    def test_equality_is_never_better(self):
-        with pytest.raises(ValueError, match="greater than 0"):
-            ComparisonConfig(min_coverage_gain=0)
 
 
 def gate_seen(**changes: object) -> GateQuality:
@@ -169,7 +86,7 @@ class TestRelease:
                 GateConfig(previous=above, acceptance=GateAcceptance(**(lenient | acceptance))),
                 policy=fitted,
                 certify_on=rows,
-                adoption=adoption_report(CONFIG, comparison(coverage=0.05 if adopted else -0.05)),
+                adoption=adoption_report(ComparisonConfig(), comparison(coverage=0.05 if adopted else -0.05)),
                 final=final,
                 rehearsal=(FactCheck(name="rehearsed", holds=rehearsed, evidence=""),),
             )

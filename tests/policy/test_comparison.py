@@ -11,7 +11,7 @@ from stage1_core.errors import PolicyError, SplitUseError
 from stage1_core.metrics.bootstrap import BootstrapConfig
 from stage1_core.metrics.intervals import clopper_pearson_upper
 from stage1_core.metrics.risk import coverage, fpr_on_exited
-from stage1_core.policy import GatePolicy, GatePolicyConfig, NoExit, SoftmaxPolicyConfig
+from stage1_core.policy import GatePolicy, GatePolicyConfig, NoExit, SoftmaxPolicy, SoftmaxPolicyConfig
 from stage1_core.policy.comparison import COMPARED, PolicyComparison, Side, at_matched_fpr, compare
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Predictions, Scores
@@ -133,6 +133,24 @@ class TestMatching:
         )
         assert isinstance(nothing, NoExit)
         assert at_matched_fpr(nothing, gate.rows, softmax) is nothing
+
+    def test_a_softmax_policy_is_matched_in_the_same_way(self, knowing):
+        softmax, _ = knowing
+        certified = [level.threshold for level in softmax.policy.sweep_results if level.certified]
+        made = {
+            threshold: softmax.policy.at_threshold(threshold).decide(softmax.rows.scores) for threshold in certified
+        }
+        rates = {threshold: fpr_on_exited(found, softmax.rows.labels).rate for threshold, found in made.items()}
+        middle = sorted(certified)[len(certified) // 2]
+        incumbent = Side("itself", softmax.policy.at_threshold(middle), softmax.rows)
+        matched = at_matched_fpr(softmax.policy, softmax.rows, incumbent)
+        assert isinstance(matched, SoftmaxPolicy)
+        matching = [
+            threshold for threshold in certified if rates[threshold] is None or rates[threshold] <= rates[middle]
+        ]
+        assert middle in matching
+        assert matched.threshold == min(matching)
+        assert matched.sweep_results == softmax.policy.sweep_results
 
     def test_only_selection_rows_may_choose_the_level(self, knowing):
         softmax, gate = knowing

@@ -1,0 +1,86 @@
+"""Tasks that train the same head with different optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from stage1_core.adaptation.head_arm import HeadArm
+from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
+from stage1_core.config import FrozenModel
+from stage1_core.data.ledger import SplitLedger
+from stage1_core.model.head import HeadConfig
+from stage1_core.phases.sharpness import stability_report
+from stage1_core.training.config import TrainingConfig
+from stage1_core.training.epoch_log import read_numbers
+from stage1_core.training.session import LOG_FILE
+from tasks._device import device_slot
+from tasks._progress import progress
+from tasks._task import task
+from tasks._workspace import checkpoint_folder, store
+from tasks.acceptance import ACCEPTANCE_FILE
+from tasks.arms import TrainedRecipe, TrainedSeed, load_judgement, put_seed_head, seed_predictions, with_every_seed
+from tasks.backbones import SEEN
+from tasks.data import load_ledger
+from tasks.features import feature_rows
+from tasks.training import training_identity
+
+
+class OptimizedRecipe(FrozenModel):
+    """A head's training with one optimizer."""
+
+    recipe: TrainedRecipe
+    heads: tuple[ArtifactRef, ...]
+    """By seed, each with its metrics.csv."""
+
+
+@task
+def train_with(
+    name: str,
+    head: HeadConfig,
+    training: TrainingConfig,
+    seeds: Sequence[int],
+    ledger: ArtifactRef,
+    features: ArtifactRef,
+) -> OptimizedRecipe:
+    """Train the head with every seed; killed, it goes on where it was."""
+    splits, inputs = load_ledger(ledger), [ledger, features]
+    with device_slot(), progress(f"training {name}") as on_progress:
+        arm = _head_arm(head, training, splits, features)
+        trained = with_every_seed(arm, training.epochs, seeds, on_progress)
+    heads = [put_seed_head(one.head, one.log, inputs) for one in trained]
+    runs = [
+        TrainedSeed(seed=one.seed, rows=seed_predictions(splits, one.scores, inputs), cost=one.cost) for one in trained
+    ]
+    return OptimizedRecipe(recipe=TrainedRecipe(name=name, runs=tuple(runs), head=heads[0]), heads=tuple(heads))
+
+
+@task
+def check_stability(trained: Sequence[OptimizedRecipe]) -> ArtifactRef:
+    """Whether every training went downhill."""
+    logs = {one.recipe.name: [read_numbers(store().open(head) / LOG_FILE) for head in one.heads] for one in trained}
+    inputs = [head for one in trained for head in one.heads]
+    return store().put_file(ArtifactKind.ACCEPTANCE, ACCEPTANCE_FILE, stability_report(logs), inputs=inputs)
+
+
+def head_of_chosen(trained: Sequence[OptimizedRecipe], judged: ArtifactRef) -> ArtifactRef:
+    """The head that was trained with the chosen optimizer and the first seed."""
+    chosen = load_judgement(judged).choice.chosen
+    return next(one.recipe.head for one in trained if one.recipe.name == chosen)
+
+
+def _head_arm(head: HeadConfig, training: TrainingConfig, splits: SplitLedger, features: ArtifactRef) -> HeadArm:
+    fit_rows, select_rows = (feature_rows(features, splits, purpose) for purpose in SEEN)
+    identity = training_identity(head, training, features)
+    return HeadArm(
+        head=head,
+        training=training,
+        fit_rows=fit_rows,
+        groups=splits.rows(fit_rows.purpose)["group"].to_numpy(dtype=np.str_),
+        select_rows=select_rows,
+        folder=checkpoint_folder(identity),
+        identity=identity,
+        threads=torch.get_num_threads(),
+    )
