@@ -20,7 +20,7 @@ from tasks.arms import judge_recipes, publish_judgement, require_another_chosen,
 from tasks.challenge import check_challenger
 from tasks.features import extract_features
 from tasks.phase import ReleasedPhase
-from tasks.publishing import open_run, require_accepted
+from tasks.publishing import open_run, publish_training, require_accepted
 from tasks.release import rehearse_release
 
 
@@ -41,10 +41,11 @@ def domain_adaptation(config: DomainAdaptationConfig) -> ReleasedPhase:
         for start in starts(config.backbone, pretrained)
         for arm in config.arms
     ]
-    trained = check_adaptation(config, pretrained, arms)
-    judged = judge_recipes(config.choice, config.constraint, config.reference, [arm.recipe for arm in arms])
-    publish_judgement(run, trained, judged, write_judgement(config.release.title, judged))
+    trained = check_adaptation(config.acceptance, pretrained, arms)
+    publish_training(run, trained)
     require_accepted(trained)
+    judged = judge_recipes(config.choice, config.constraint, config.reference, [arm.recipe for arm in arms])
+    publish_judgement(run, judged, write_judgement(config.release.title, judged))
     require_another_chosen(run, judged, previous)
     chosen = chosen_of(arms, judged)
     features = extract_features(merge_adapter(chosen), config.transform, ledger)

@@ -10,7 +10,7 @@ from stage1_core.phases.sharpness import ADAMW, SharpnessConfig
 from tasks.arms import judge_recipes, publish_judgement, require_another_chosen, write_judgement
 from tasks.challenge import check_challenger
 from tasks.phase import ReleasedPhase
-from tasks.publishing import open_run, require_accepted
+from tasks.publishing import open_run, publish_training, require_accepted
 from tasks.release import rehearse_release
 from tasks.sharpness import check_stability, head_of_chosen, train_with
 
@@ -30,9 +30,10 @@ def sharpness(config: SharpnessConfig) -> ReleasedPhase:
         for name, training in config.trainings.items()
     ]
     trained = check_stability(optimized)
-    judged = judge_recipes(config.choice, config.constraint, ADAMW, [one.recipe for one in optimized])
-    publish_judgement(run, trained, judged, write_judgement(config.release.title, judged))
+    publish_training(run, trained)
     require_accepted(trained)
+    judged = judge_recipes(config.choice, config.constraint, ADAMW, [one.recipe for one in optimized])
+    publish_judgement(run, judged, write_judgement(config.release.title, judged))
     require_another_chosen(run, judged, previous)
     head = head_of_chosen(optimized, judged)
     challenged = challenge(run, config, "f-sam", previous, features, head)

@@ -24,7 +24,7 @@ from stage1_core.model.adapters.adapted import merge
 from stage1_core.model.adapters.files import load_adapter, save_adapter
 from stage1_core.model.backbone import backbone_digest, load_backbone
 from stage1_core.model.backbone_config import BackboneConfig
-from stage1_core.phases.domain_adaptation import PRETRAINED, DomainAdaptationConfig, adaptation_report
+from stage1_core.phases.domain_adaptation import PRETRAINED, DomainAdaptationAcceptance, adaptation_report
 from stage1_core.policy.arms import ArmCost
 from stage1_core.training.picture_rows import PictureRows
 from tasks._device import device_slot
@@ -138,7 +138,7 @@ def merge_adapter(adapted: AdaptedRecipe) -> ArtifactRef:
 
 @task
 def check_adaptation(
-    config: DomainAdaptationConfig, pretrained: PretrainedBackbone, adapted: Sequence[AdaptedRecipe]
+    config: DomainAdaptationAcceptance, pretrained: PretrainedBackbone, adapted: Sequence[AdaptedRecipe]
 ) -> ArtifactRef:
     """Whether what was trained is what it should be, arm by arm."""
     facts = {one.recipe.name: one.facts for one in adapted}

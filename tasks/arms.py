@@ -28,7 +28,6 @@ from stage1_core.training.session import LOG_FILE, OnEpoch
 from tasks._progress import OnProgress
 from tasks._task import effect, task
 from tasks._workspace import store
-from tasks.acceptance import load_acceptance
 from tasks.backbones import SEEN
 from tasks.pages import show_acceptance, show_figures, show_links
 from tasks.phase import ReleasedPhase, TurnedDown
@@ -105,14 +104,12 @@ def write_judgement(title: str, judged: ArtifactRef) -> ArtifactRef:
 
 
 @effect
-def publish_judgement(run: RunRef, trained: ArtifactRef, judged: ArtifactRef, page: ArtifactRef) -> None:
-    """Show the trainings, the recipes and the choice in the page, in MLflow and in the run's folder."""
+def publish_judgement(run: RunRef, judged: ArtifactRef, page: ArtifactRef) -> None:
+    """Show the recipes and the choice in the page, in MLflow and in the run's folder, whatever comes of it."""
     judgement = load_judgement(judged)
-    show_acceptance(load_acceptance(trained), key="training")
     show_acceptance(judgement.choice.acceptance, key="choice")
     show_figures([store().open(page) / f"{ARMS}.png"])
     show_links(run, store().open(page) / f"{ARMS}.html", key=ARMS)
-    place(run, store().open_file(trained), "training.json")
     place(run, store().open_file(judged), f"{ARMS}.json")
     place(run, store().open(page) / f"{ARMS}.html", f"{ARMS}.html")
     log_metrics(run.mlflow_run_id, arm_metrics(judgement.comparison))

@@ -60,10 +60,12 @@ def bundle_contents(
     splits = load_ledger(made.ledger)
     head = store().open(made.head)
     pictures = sorted(store().open(figures).glob("*.png")) if figures else []
+    source = store().read(made.features, FeatureSet).backbone
     return BundleContents(
         release=config.release,
         config=config,
-        backbone=backbone_config(store().read(made.features, FeatureSet).backbone),
+        backbone=backbone_config(source),
+        adapted_from=config.backbone if isinstance(source, ArtifactRef) else None,
         head=load_head(head),
         transform=config.transform,
         policy=load_policy(made.policy),

@@ -36,6 +36,8 @@ class BundleContents:
     """One line for each epoch."""
     golden_candidates: Sequence[GoldenCandidate]
     """A few dozen pictures of both classes, best from VAL_SELECT; the golden ones are chosen among them."""
+    adapted_from: BackboneConfig | None = None
+    """What the backbone was before it was trained on, where it was."""
     evaluation: FrozenModel | None = None
     """Numbers on VAL_TEST."""
     calibrators: Mapping[str, FrozenModel] = field(default_factory=dict)

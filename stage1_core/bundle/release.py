@@ -177,8 +177,9 @@ def _copy(source: Path, target: Path) -> None:
 
 def _backbone_name(contents: BundleContents) -> str:
     """The hub id or timm name; of a local folder only its own name, for paths belong to one machine."""
-    name = contents.backbone.model
-    return Path(name).name if Path(name).is_dir() else name
+    name = (contents.adapted_from or contents.backbone).model
+    name = Path(name).name if Path(name).is_dir() else name
+    return f"{name}, adapted" if contents.adapted_from else name
 
 
 def _identity(contents: BundleContents) -> ReleaseIdentity:

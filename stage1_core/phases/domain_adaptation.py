@@ -114,10 +114,10 @@ def carrying(config: Config, release: ReleaseConfig) -> Config:
 
 
 def adaptation_report(
-    config: DomainAdaptationConfig, pretraining: PretrainingReport, arms: Mapping[str, AdapterFacts]
+    config: DomainAdaptationAcceptance, pretraining: PretrainingReport, arms: Mapping[str, AdapterFacts]
 ) -> AcceptanceReport:
     """Whether everything that was trained is what it should be; asked before any certifying row is read."""
-    most = config.acceptance.max_merge_difference
+    most = config.max_merge_difference
     checks: list[AcceptanceCheck] = [
         FactCheck(
             name="ExPLoRA changed only what it may",

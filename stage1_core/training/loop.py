@@ -55,7 +55,7 @@ class EpochResult:
     images_per_second: float
     """While fitting, without validation."""
     peak_memory_bytes: int
-    """Of the GPU, or of this process where there is none, since it began."""
+    """The highest in the epoch, of the GPU, or of this process where there is none."""
     best_accuracy_before: float | None
     """Highest accuracy of the epochs before this one; None for the first."""
     progress: Progress

@@ -85,7 +85,7 @@ class TestReport:
     def report(self, below):
         def report(pretrained=None, **arms: AdapterFacts) -> AcceptanceReport:
             named = arms or {"frozen": facts(merged_difference=0.0), "lora": facts()}
-            return adaptation_report(DomainAdaptationConfig(previous=below), pretrained or pretraining(), named)
+            return adaptation_report(DomainAdaptationAcceptance(), pretrained or pretraining(), named)
 
         return report
 
@@ -121,7 +121,7 @@ class TestReport:
     def test_the_bound_is_the_configured_one(self, below):
         strict = DomainAdaptationAcceptance(max_merge_difference=1e-7)
         config = DomainAdaptationConfig(previous=below, acceptance=strict)
-        assert adaptation_report(config, pretraining(), {"lora": facts()}).verdict is Verdict.FAIL
+        assert adaptation_report(config.acceptance, pretraining(), {"lora": facts()}).verdict is Verdict.FAIL
 
     def test_a_difference_that_is_no_number_cannot_be_recorded(self):
         with pytest.raises(ValidationError):

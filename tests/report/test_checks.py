@@ -5,8 +5,8 @@ import re
 import pytest
 
 from stage1_core.acceptance import AcceptanceReport, Direction, ValueCheck, Verdict
-from stage1_core.phases.checks import accuracy_check, certificate_checks
 from stage1_core.phases.adoption import adoption_report
+from stage1_core.phases.checks import accuracy_check, certificate_checks
 from stage1_core.policy.comparison import ComparisonConfig
 from stage1_core.report.checks import FAMILIES, acceptance_section, evidence_and_demand, family_of
 from stage1_core.report.wording import percent, points
