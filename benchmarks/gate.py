@@ -29,7 +29,8 @@ from stage1_core.model.classifier import predict_features
 from stage1_core.model.device import best_device
 from stage1_core.model.extraction import extract_features
 from stage1_core.model.head import Head, HeadConfig
-from stage1_core.phases.gate import GateConfig, adoption_report
+from stage1_core.phases.adoption import adoption_report
+from stage1_core.phases.gate import GateConfig
 from stage1_core.policy import AnyPolicy, SoftmaxPolicyConfig
 from stage1_core.policy.comparison import Side, at_matched_fpr, compare
 from stage1_core.predictions import Predictions
