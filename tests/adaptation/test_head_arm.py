@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from stage1_core.adaptation.head_arm import HeadArm
+from stage1_core.compute import DaskLocalCompute
 from stage1_core.model.head import HeadConfig
 from stage1_core.training.optimizer import AdamWConfig, FriendlySamConfig
 from tests.training.toys import FEATURES, feature_rows, select_rows, training
@@ -92,3 +93,11 @@ def test_what_a_training_cost_is_known_and_stays_known(arm_of):
 
 def test_the_log_has_a_line_for_each_epoch(arm_of):
     assert len(arm_of()(0).log.splitlines()) == 1 + 4
+
+
+@pytest.mark.slow
+def test_worker_processes_give_the_same_bits(arm_of):
+    here = [arm_of(folder="here")(seed) for seed in (0, 1)]
+    elsewhere = list(DaskLocalCompute(workers=2).map(arm_of(folder="elsewhere"), (0, 1)))
+    assert [trained.seed for trained in elsewhere] == [0, 1]
+    assert all(same_heads(one, other) for one, other in zip(here, elsewhere, strict=True))

@@ -10,6 +10,7 @@ import torch
 
 from stage1_core.adaptation.arm import ArmConfig, SharedRecipe
 from stage1_core.adaptation.picture_arm import PictureArm, TrainedArm
+from stage1_core.compute import DaskLocalCompute
 from stage1_core.data.loading import PicturesDataset
 from stage1_core.data.transforms import NoAugment
 from stage1_core.errors import CheckpointError
@@ -212,3 +213,13 @@ def test_the_number_of_threads_is_put_back(arm_of):
     arm.telling(lambda result: seen.append(torch.get_num_threads()))(0)
     assert set(seen) == {before + 1}
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.slow
+def test_worker_processes_give_the_same_bits(arm_of):
+    here = [arm_of(LORA, "here")(seed) for seed in (0, 1)]
+    elsewhere = list(DaskLocalCompute(workers=2).map(arm_of(LORA, "elsewhere"), (0, 1)))
+    for one, other in zip(here, elsewhere, strict=True):
+        assert one.seed == other.seed
+        assert np.array_equal(one.scores.logits, other.scores.logits)
+        assert same_weights(one, other)
