@@ -30,7 +30,7 @@ from prefect.states import Crashed, Failed, Pending, Running
 
 from deployments.apply import apply
 from deployments.config import DeployConfig
-from deployments.description import Plan
+from deployments.description import Plan, Schedule
 from deployments.plan import plan
 from deployments.pools import GPU_SLOT
 from deployments.recipes import ladder_demo
@@ -124,11 +124,16 @@ def runs_of(name: str) -> list[FlowRun]:
     return ask(lambda client: client.read_flow_runs(deployment_filter=only, sort=FlowRunSort.EXPECTED_START_TIME_ASC))
 
 
-def replaced(wanted: Plan, part: str, position: int, **changes: Any) -> Plan:
-    """``wanted`` with one of its objects changed."""
-    objects = list(getattr(wanted, part))
-    objects[position] = objects[position].model_copy(update=changes)
+def replaced(wanted: Plan, part: str, name: str, **changes: Any) -> Plan:
+    """``wanted`` with the one of its objects that is called ``name`` changed."""
+    objects = [one.model_copy(update=changes) if one.name == name else one for one in getattr(wanted, part)]
     return wanted.model_copy(update={part: tuple(objects)})
+
+
+def at_four(wanted: Plan) -> tuple[Schedule, ...]:
+    """The retraining's schedule with another time."""
+    (retrain,) = (one for one in wanted.deployments if one.name == "retrain")
+    return (retrain.schedules[0].model_copy(update={"cron": "0 4 * * 2"}),)
 
 
 def pending(changes: list[Any]) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -149,28 +154,27 @@ class TestApplying:
         ("change", "named"),
         [
             (
-                lambda plan: replaced(plan, "limits", 0, limit=4),
+                lambda plan: replaced(plan, "limits", GPU_SLOT, limit=4),
                 {("limit", GPU_SLOT): ("limit",)},
             ),
             (
-                lambda plan: replaced(plan, "pools", 1, description="Everything small."),
+                lambda plan: replaced(plan, "pools", "cpu", description="Everything small."),
                 {("pool", "cpu"): ("description",)},
             ),
             (
-                lambda plan: replaced(plan, "deployments", 0, description="Another one."),
+                lambda plan: replaced(plan, "deployments", "baseline", description="Another one."),
                 {("deployment", "baseline/baseline"): ("description",)},
             ),
             (
-                lambda plan: replaced(plan, "deployments", 4, schedules=(plan.deployments[4].schedules[0].model_copy(
-                    update={"cron": "0 4 * * 2"}),)),
+                lambda plan: replaced(plan, "deployments", "retrain", schedules=at_four(plan)),
                 {("deployment", "retrain/retrain"): ("schedule retraining",)},
             ),
             (
-                lambda plan: replaced(plan, "deployments", 4, concurrency=None),
+                lambda plan: replaced(plan, "deployments", "retrain", concurrency=None),
                 {("deployment", "retrain/retrain"): ("concurrency_limit", "concurrency_options")},
             ),
             (
-                lambda plan: replaced(plan, "automations", 1, description="Otherwise."),
+                lambda plan: replaced(plan, "automations", "stage1: resume a crashed run", description="Otherwise."),
                 {("automation", "stage1: resume a crashed run"): ("description",)},
             ),
             (
