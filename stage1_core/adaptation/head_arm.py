@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-import torch
-
 from stage1_core.digests import canonical_json, digest_of_bytes
 from stage1_core.model.classifier import predict_features
 from stage1_core.model.head import Head, HeadConfig
@@ -15,6 +13,7 @@ from stage1_core.policy.arms import ArmCost
 from stage1_core.predictions import Scores, Text
 from stage1_core.training.config import TrainingConfig
 from stage1_core.training.cost import CostLog, in_turn
+from stage1_core.training.execution import threads
 from stage1_core.training.fitting import fit_head
 from stage1_core.training.rows import FeatureRows
 from stage1_core.training.session import LOG_FILE, OnEpoch
@@ -55,12 +54,8 @@ class HeadArm:
 
     def __call__(self, seed: int) -> TrainedHead:
         """The best epoch with ``seed``."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
+        with threads(self.threads):
             return self._train(seed)
-        finally:
-            torch.set_num_threads(before)
 
     def telling(self, on_epoch: OnEpoch) -> Self:
         """The same training, whose epochs ``on_epoch`` is told of; it cannot be sent to other processes."""

@@ -27,6 +27,7 @@ from stage1_core.policy.arms import ArmCost
 from stage1_core.predictions import Scores, Text
 from stage1_core.splits import Purpose
 from stage1_core.training.cost import CostLog, in_turn
+from stage1_core.training.execution import threads
 from stage1_core.training.picture_rows import PictureRows
 from stage1_core.training.rows import sequential_plan
 from stage1_core.training.session import LOG_FILE, OnEpoch, run_training
@@ -78,12 +79,8 @@ class PictureArm:
 
     def __call__(self, seed: int) -> TrainedArm:
         """The best epoch with ``seed``."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
+        with threads(self.threads):
             return self._train(seed)
-        finally:
-            torch.set_num_threads(before)
 
     def telling(self, on_epoch: OnEpoch) -> Self:
         """The same training, whose epochs ``on_epoch`` is told of; it cannot be sent to other processes."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -59,6 +60,17 @@ def compiled_forward(model: nn.Module, example: Tensor) -> Forward:
         log.warning("torch.compile is not available (%s): training without it", _first_line(error))
         return model
     return compiled
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """PyTorch computes with ``count`` threads inside the block: sums, and so last bits, depend on their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def sum_over_processes(accelerator: Accelerator, values: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from stage1_core.predictions import Text
 from stage1_core.training.config import TrainingConfig
 from stage1_core.training.cross_fitting import with_held_out_correctness
 from stage1_core.training.evaluation import EpochMetrics
+from stage1_core.training.execution import threads
 from stage1_core.training.loop import train
 from stage1_core.training.rows import FeatureRows
 from stage1_core.training.state import load_best
@@ -74,12 +75,8 @@ class _SeedTraining:
     """PyTorch's. Sums depend on their number, so it is that of the process that asks."""
 
     def __call__(self, seed: int) -> SeedResult:
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
+        with threads(self.threads):
             return self._train(self.training.model_copy(update={"seed": seed}))
-        finally:
-            torch.set_num_threads(before)
 
     def _train(self, training: TrainingConfig) -> SeedResult:
         build = partial(build_head, self.fit_rows.features.shape[1], self.head, seed=training.seed)
