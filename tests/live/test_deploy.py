@@ -218,7 +218,7 @@ class TestApplying:
 
     def test_a_pool_of_another_type_is_an_error_that_says_what_to_do(self, first, wanted):
         with pytest.raises(Stage1Error, match=r"cannot change its type to 'docker'.*prefect work-pool delete cpu"):
-            apply(replaced(wanted, "pools", 1, type="docker"))
+            apply(replaced(wanted, "pools", "cpu", type="docker"))
 
     def test_a_server_that_does_not_answer_is_an_error(self, wanted):
         nobody = f"http://127.0.0.1:{free_port()}/api"
