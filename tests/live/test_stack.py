@@ -108,7 +108,8 @@ def test_records_survive_and_nothing_keeps_running(stack):
     assert stack.terminate() == 0
     assert still_running(started) == []
     said = stack.text()
-    assert said.index("worker-cpu-1 stopped") < said.index("mlflow stopped") < said.index("prefect stopped")
+    servers = min(said.index("mlflow stopped"), said.index("prefect stopped"))
+    assert said.index("worker-cpu-1 stopped") < servers  # so that runs can still report
 
     killed = stack.start()
     left = stack.members()
