@@ -91,6 +91,7 @@ def test_a_second_stack_on_the_workspace_is_refused(stack):
 
 def test_records_survive_and_nothing_keeps_running(stack):
     """A run through the cpu worker; SIGTERM; a supervisor that is killed; a start at once; a worker that dies."""
+    until(lambda: "cpu" in workers_online(stack, AUTH), "the pool that a run needs is there")
     flow = post(stack, "flows/", {"name": "greeting"})["id"]
     body = {"name": "tiny", "flow_id": flow, "work_pool_name": "cpu", "entrypoint": "tiny_flow:greeting"}
     deployment = post(stack, "deployments/", body)["id"]
