@@ -166,7 +166,7 @@ def domain_adaptation_demo(folder: Path | None = None) -> DomainAdaptationConfig
 
     Run: `stage1 run domain_adaptation --recipe demo` after `stage1 demo`; about an hour on two cores, and every
     arm is kept as soon as it is trained.
-    Expect: see docs/adaptation.md.
+    Expect: not adopted. The ViT had learnt the task on other drives; docs/log.md has the table.
     """
     baseline = demo_vit(folder)
     evaluated = SelectiveEvaluationConfig(
@@ -188,7 +188,7 @@ def sharpness_demo(folder: Path | None = None) -> SharpnessConfig:
     """Is F-SAM worth its second pass, on the features of whatever backbone stands?
 
     Run: `stage1 run sharpness --recipe demo` after `stage1 demo`; nearly all of its time goes to the phase below.
-    Expect: see docs/adaptation.md.
+    Expect: not adopted; docs/log.md has the numbers.
     """
     adapted = domain_adaptation_demo(folder)
     return SharpnessConfig(previous=adapted, release=adapted.release.model_copy(update={"version": "0.5.0"}))
