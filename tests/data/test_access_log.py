@@ -178,7 +178,8 @@ def append_many(path: Path, writer: int) -> None:
 
 
 def test_parallel_writers_lose_and_tear_nothing(log: AccessLog) -> None:
-    context = multiprocessing.get_context("fork")
+    # Spawned: a forked child would inherit the threads that earlier tests of this process left running.
+    context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=append_many, args=(log.path, writer)) for writer in range(3)]
     for writer in writers:
         writer.start()
