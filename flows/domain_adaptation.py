@@ -9,14 +9,13 @@ from flows.gate import gate
 from stage1_core.phases.domain_adaptation import DomainAdaptationConfig
 from tasks.adaptation import (
     check_adaptation,
-    chosen_of,
     fingerprint_unlabeled,
     merge_adapter,
     pretrain_backbone,
     starts,
     train_arm,
 )
-from tasks.arms import judge_recipes, publish_judgement, require_another_chosen, write_judgement
+from tasks.arms import chosen_of, judge_recipes, publish_judgement, require_another_chosen, write_judgement
 from tasks.challenge import check_challenger
 from tasks.features import extract_features
 from tasks.phase import ReleasedPhase

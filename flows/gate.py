@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+from flows._adoption import adopt
 from flows._conclusion import conclude
 from flows._flow import flow
 from flows.selective_evaluation import selective_evaluation
 from stage1_core.phases.gate import GateConfig
 from stage1_core.splits import Purpose
 from tasks.acceptance import check_gate, check_gate_training
-from tasks.comparison import (
-    Sides,
-    compare_policies,
-    judge_comparison,
-    match_policy,
-    publish_comparison,
-    require_better,
-    write_comparison,
-)
+from tasks.comparison import Sides
 from tasks.evaluation import evaluate_policy
 from tasks.phase import PhaseArtifacts, ReleasedPhase
 from tasks.policy import fit_gate_policy
@@ -45,22 +38,18 @@ def gate(config: GateConfig) -> ReleasedPhase:
     calibrate_on = predict(head, ledger, features, Purpose.FIT_CALIBRATOR)
     certify_on = predict(head, ledger, features, config.policy.certifies_on)
     fitted = fit_gate_policy(config.policy, config.constraint, order_on, calibrate_on, certify_on, ledger)
-    policy = match_policy(fitted, order_on, previous.made)
-    comparison = compare_policies(config, SIDES, policy, order_on, previous.made)
-    adoption = judge_comparison(config.comparison, comparison)
-    publish_comparison(run, comparison, adoption, write_comparison(config, comparison, adoption))
-    require_better(run, adoption, previous)
+    adopted = adopt(run, config, SIDES, fitted, order_on, previous)
     made = PhaseArtifacts(
         ledger=ledger,
         features=features,
         head=head,
         order_on=order_on,
         certify_on=certify_on,
-        policy=policy,
-        evaluation=evaluate_policy(config.constraint, config.bootstrap, policy, head, ledger, features),
+        policy=adopted.policy,
+        evaluation=evaluate_policy(config.constraint, config.bootstrap, adopted.policy, head, ledger, features),
         calibrate_on=calibrate_on,
-        comparison=comparison,
+        comparison=adopted.comparison,
     )
     require_lineage(made)
-    acceptance = check_gate(config, made, adoption, rehearse_release(config, made))
+    acceptance = check_gate(config, made, adopted.report, rehearse_release(config, made))
     return conclude(run, config, made, acceptance)

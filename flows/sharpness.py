@@ -7,12 +7,12 @@ from flows._conclusion import conclude
 from flows._flow import flow
 from flows.domain_adaptation import domain_adaptation
 from stage1_core.phases.sharpness import ADAMW, SharpnessConfig
-from tasks.arms import judge_recipes, publish_judgement, require_another_chosen, write_judgement
+from tasks.arms import chosen_of, judge_recipes, publish_judgement, require_another_chosen, write_judgement
 from tasks.challenge import check_challenger
 from tasks.phase import ReleasedPhase
 from tasks.publishing import open_run, publish_training, require_accepted
 from tasks.release import rehearse_release
-from tasks.sharpness import check_stability, head_of_chosen, train_with
+from tasks.sharpness import check_stability, train_with
 
 
 @flow("sharpness")
@@ -35,8 +35,8 @@ def sharpness(config: SharpnessConfig) -> ReleasedPhase:
     judged = judge_recipes(config.choice, config.constraint, ADAMW, [one.recipe for one in optimized])
     publish_judgement(run, judged, write_judgement(config.release.title, judged))
     require_another_chosen(run, judged, previous)
-    head = head_of_chosen(optimized, judged)
-    challenged = challenge(run, config, "f-sam", previous, features, head)
+    chosen = chosen_of(optimized, judged).recipe
+    challenged = challenge(run, config, chosen.name, previous, features, chosen.head)
     rehearsal = rehearse_release(config, challenged.made)
     acceptance = check_challenger("sharpness", config, challenged, trained, judged, rehearsal)
     return conclude(run, config, challenged.made, acceptance)

@@ -15,7 +15,7 @@ from stage1_core.data.ledger import SplitLedger
 from stage1_core.data.loading import available_cores
 from stage1_core.data.prepare import prepare
 from stage1_core.data.transforms import AugmentConfig, NoAugment
-from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes
+from stage1_core.digests import identity_of
 from stage1_core.model.backbone import load_backbone
 from stage1_core.model.classifier import Classifier
 from stage1_core.model.device import best_device
@@ -71,7 +71,7 @@ def train_on_features(config: BaselineConfig, folder: Path) -> None:
         ledger.rows(Purpose.FIT_WEIGHTS)["group"].to_numpy(dtype=np.str_),
         FeatureRows.read(features, ledger, Purpose.SELECT_MODEL),
         folder / TRAINING_FOLDER,
-        identity=_identity(config, ledger, "cached"),
+        identity=identity_of(config.digest(), ledger.digest, "cached"),
         on_epoch=_report,
     )
     _write(head, config, folder)
@@ -95,15 +95,10 @@ def train_on_pictures(config: BaselineConfig, augment: AugmentConfig, folder: Pa
         rows_for(Purpose.SELECT_MODEL, NoAugment()),
         config.training,
         folder / TRAINING_FOLDER,
-        identity=_identity(config, ledger, augment.kind),
+        identity=identity_of(config.digest(), ledger.digest, augment.kind),
         on_epoch=_report,
     )
     _write(head, config, folder)
-
-
-def _identity(config: BaselineConfig, ledger: SplitLedger, inputs: str) -> str:
-    """Digest of all that determines a training, so that the same command continues a killed one."""
-    return digest_of_bytes(canonical_json([config.digest(), ledger.digest, core_source_digest(), inputs]))
 
 
 def _write(head: Head, config: BaselineConfig, folder: Path) -> None:

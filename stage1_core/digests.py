@@ -64,6 +64,11 @@ def core_source_digest() -> str:
     return digest_of_pairs((path.relative_to(root).as_posix(), digest_of_file(path)) for path in files)
 
 
+def identity_of(*parts: object) -> str:
+    """Hex sha256 over ``parts``, JSON values, and the library's source: names a computation by all that decides it."""
+    return digest_of_bytes(canonical_json([*parts, core_source_digest()]))
+
+
 @functools.cache
 def library_digest() -> str:
     """Digest of the library's own source and the versions of `NUMERICAL_LIBRARIES`: all code that decides a number."""

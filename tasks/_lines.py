@@ -19,7 +19,7 @@ from stage1_core.data.ledger import SUMMARY_FILE, SplitLedger
 from stage1_core.data.replacing import replaced_file
 from stage1_core.data.split_config import SplitConfig
 from stage1_core.data.split_summary import SplitSummary
-from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes
+from stage1_core.digests import canonical_json, digest_of_bytes, identity_of
 from stage1_core.errors import LedgerError, Stage1Error
 from tasks._workspace import access_log, ledger_folder, store
 
@@ -138,7 +138,7 @@ def _names(config: DataConfig) -> tuple[str, ...]:
 
 def _state(config: DataConfig, fingerprint: str) -> str:
     """Another library may audit or divide otherwise, so that its first split continues the last one of the old."""
-    return digest_of_bytes(canonical_json([config.digest(), fingerprint, core_source_digest()]))
+    return identity_of(config.digest(), fingerprint)
 
 
 def _read(path: Path) -> LineRecord | None:

@@ -18,7 +18,7 @@ from stage1_core.config import FrozenModel
 from stage1_core.data.ledger import SplitLedger
 from stage1_core.data.loading import sensible_workers
 from stage1_core.data.transforms import EvalTransform
-from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes
+from stage1_core.digests import identity_of
 from stage1_core.errors import DataError
 from stage1_core.model.adapters.adapted import merge
 from stage1_core.model.adapters.files import load_adapter, save_adapter
@@ -32,7 +32,7 @@ from tasks._progress import OnProgress, progress
 from tasks._task import effect, task
 from tasks._workspace import checkpoint_folder, inspection_folder, store
 from tasks.acceptance import ACCEPTANCE_FILE
-from tasks.arms import TrainedRecipe, TrainedSeed, load_judgement, put_seed_head, seed_predictions, with_every_seed
+from tasks.arms import TrainedRecipe, TrainedSeed, put_seed_head, seed_predictions, with_every_seed
 from tasks.backbones import SEEN, BackboneSource, backbone_config, put_backbone, stored
 from tasks.data import load_ledger
 
@@ -81,7 +81,7 @@ def pretrain_backbone(
     ``fingerprint`` is that of the unlabeled pictures. Raises `DataError` where they have changed since it was taken.
     """
     unlabeled = _still(_unlabeled(config.unlabeled, ledger), fingerprint)
-    identity = _identity(config.digest(), backbone_digest(backbone), transform.digest(), fingerprint, ledger.sha256)
+    identity = identity_of(config.digest(), backbone_digest(backbone), transform.digest(), fingerprint, ledger.sha256)
     with device_slot() as device, progress("pretraining") as on_progress:
         made = run_pretraining(
             load_backbone(backbone, device=device),
@@ -110,11 +110,11 @@ def starts(backbone: BackboneConfig, pretrained: PretrainedBackbone) -> list[Sta
 def train_arm(
     arm: ArmConfig, shared: SharedRecipe, start: Start, transform: EvalTransform, ledger: ArtifactRef
 ) -> AdaptedRecipe:
-    """Train one arm with every seed, and merge the first one's adapter; killed, it goes on where it was."""
+    """Train one arm with every seed, and keep the first one's adapter; killed, it goes on where it was."""
     splits, name = load_ledger(ledger), f"{start.prefix}{arm.name}"
     inputs = [ledger, *stored(start.backbone)]
     with device_slot(), progress(f"training {name}") as on_progress:
-        training = _picture_arm(arm, shared, start, transform, ledger)
+        training = _picture_arm(arm, shared, start, transform, splits)
         trained = with_every_seed(training, arm.training.epochs, shared.seeds, on_progress)
     adapted, head, facts = training.released(trained[0])
     adapter = store().put(
@@ -144,12 +144,6 @@ def check_adaptation(
     facts = {one.recipe.name: one.facts for one in adapted}
     report = adaptation_report(config, pretrained.report, facts)
     return store().put_file(ArtifactKind.ACCEPTANCE, ACCEPTANCE_FILE, report, inputs=[one.adapter for one in adapted])
-
-
-def chosen_of(adapted: Sequence[AdaptedRecipe], judged: ArtifactRef) -> AdaptedRecipe:
-    """The arm that was chosen."""
-    chosen = load_judgement(judged).choice.chosen
-    return next(one for one in adapted if one.recipe.name == chosen)
 
 
 def _unlabeled(
@@ -183,10 +177,10 @@ def _labelled_pictures(splits: SplitLedger, transform: EvalTransform) -> tuple[P
 
 
 def _picture_arm(
-    arm: ArmConfig, shared: SharedRecipe, start: Start, transform: EvalTransform, ledger: ArtifactRef
+    arm: ArmConfig, shared: SharedRecipe, start: Start, transform: EvalTransform, splits: SplitLedger
 ) -> PictureArm:
-    splits, backbone = load_ledger(ledger), backbone_config(start.backbone)
-    identity = _identity(arm.digest(), shared.digest(), backbone_digest(backbone), transform.digest(), ledger.sha256)
+    backbone = backbone_config(start.backbone)
+    identity = identity_of(arm.digest(), shared.digest(), backbone_digest(backbone), transform.digest(), splits.digest)
     fit_rows, select_rows = (splits.rows(purpose) for purpose in SEEN)
     return PictureArm(
         backbone=backbone,
@@ -200,8 +194,3 @@ def _picture_arm(
         threads=torch.get_num_threads(),
         workers=sensible_workers(len(fit_rows)),
     )
-
-
-def _identity(*parts: str) -> str:
-    """Digest of all that determines a training, the library included."""
-    return digest_of_bytes(canonical_json([*parts, core_source_digest()]))

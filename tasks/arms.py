@@ -11,7 +11,6 @@ from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef, require_untou
 from stage1_core.compute.choice import chosen_compute
 from stage1_core.config import FrozenModel
 from stage1_core.data.ledger import SplitLedger
-from stage1_core.errors import NotAdopted
 from stage1_core.model.head import Head
 from stage1_core.model.head_files import save_head
 from stage1_core.policy.arm_choice import ArmChoice, ArmChoiceConfig, choose_arm
@@ -30,7 +29,7 @@ from tasks._task import effect, task
 from tasks._workspace import store
 from tasks.backbones import SEEN
 from tasks.pages import show_acceptance, show_figures, show_links
-from tasks.phase import ReleasedPhase, TurnedDown
+from tasks.phase import ReleasedPhase
 from tasks.policy import load_predictions
 from tasks.runs import RunRef, place
 from tasks.tracking import client, finish, log_metrics
@@ -69,6 +68,18 @@ class TrainedRecipe(FrozenModel):
     runs: tuple[TrainedSeed, ...]
     head: ArtifactRef
     """That of the first seed, which is what would be released."""
+
+
+class Trained(Protocol):
+    """Something that was trained by a recipe."""
+
+    @property
+    def recipe(self) -> TrainedRecipe:
+        """The recipe."""
+        ...
+
+
+HasRecipe = TypeVar("HasRecipe", bound=Trained)
 
 
 class Judgement(FrozenModel):
@@ -124,8 +135,13 @@ def require_another_chosen(run: RunRef, judged: ArtifactRef, standing: ReleasedP
     choice = load_judgement(judged).choice
     if choice.chosen == choice.reference:
         finish(run.mlflow_run_id, succeeded=True)
-        stands = standing.model_copy(update={"turned_down": TurnedDown(report=choice.acceptance, run=run)})
-        raise NotAdopted(f"{choice.reference} stays: {choice.because}", stands.model_dump(mode="json"))
+        raise standing.goes_on(f"{choice.reference} stays: {choice.because}", choice.acceptance, run)
+
+
+def chosen_of(trained: Sequence[HasRecipe], judged: ArtifactRef) -> HasRecipe:
+    """The recipe that was chosen, with all that was made for it."""
+    chosen = load_judgement(judged).choice.chosen
+    return next(one for one in trained if one.recipe.name == chosen)
 
 
 def load_judgement(ref: ArtifactRef) -> Judgement:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef, require_untouched
 from stage1_core.config import FrozenModel
-from stage1_core.errors import NotAdopted
 from stage1_core.phases.adoption import adoption_report
 from stage1_core.phases.config import ChallengeConfig
 from stage1_core.policy.comparison import ComparisonConfig, PolicyComparison, Side, at_matched_fpr, compare
@@ -18,7 +17,7 @@ from tasks._task import effect, task
 from tasks._workspace import store
 from tasks.acceptance import ACCEPTANCE_FILE, load_acceptance
 from tasks.pages import show_acceptance, show_figures, show_links
-from tasks.phase import PhaseArtifacts, ReleasedPhase, TurnedDown
+from tasks.phase import PhaseArtifacts, ReleasedPhase
 from tasks.policy import load_policy, load_predictions
 from tasks.runs import RunRef, place
 from tasks.tracking import client, comparison_metrics, finish, log_metrics
@@ -101,8 +100,7 @@ def require_better(run: RunRef, adoption: ArtifactRef, standing: ReleasedPhase) 
     report = load_acceptance(adoption)
     if not report.passed:
         finish(run.mlflow_run_id, succeeded=True)
-        stands = standing.model_copy(update={"turned_down": TurnedDown(report=report, run=run)})
-        raise NotAdopted(report.summary(), stands.model_dump(mode="json"))
+        raise standing.goes_on(report.summary(), report, run)
 
 
 def load_comparison(ref: ArtifactRef) -> PolicyComparison:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stage1_core.acceptance import AcceptanceReport, RiskCheck
 from stage1_core.bundle.artifact import ArtifactRef
 from stage1_core.config import FrozenModel
+from stage1_core.errors import NotAdopted
 from stage1_core.metrics.suite import Evaluation
 from tasks.registry import Registered
 from tasks.registry_aliases import CANDIDATE
@@ -31,6 +32,15 @@ class PhaseArtifacts(FrozenModel):
     def digests(self) -> dict[str, str]:
         """sha256 of everything that was made, by name."""
         return {name: ref.sha256 for name, ref in self if ref is not None}
+
+
+class Adopted(FrozenModel):
+    """A challenger's policy that was found better than what stands."""
+
+    policy: ArtifactRef
+    comparison: ArtifactRef
+    report: ArtifactRef
+    """What it was asked, and how it answered."""
 
 
 class TurnedDown(FrozenModel):
@@ -74,6 +84,11 @@ class ReleasedPhase(FrozenModel):
             evaluation=evaluation,
             certified=acceptance.certificate,
         )
+
+    def goes_on(self, why: str, report: AcceptanceReport, run: RunRef) -> NotAdopted:
+        """What to raise where this release goes on standing, because the challenger of ``run`` was turned down."""
+        stands = self.model_copy(update={"turned_down": TurnedDown(report=report, run=run)})
+        return NotAdopted(why, stands.model_dump(mode="json"))
 
     def summary(self) -> dict[str, str]:
         """The outcome in a few lines, by name."""

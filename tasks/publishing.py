@@ -6,7 +6,7 @@ from stage1_core.acceptance import AcceptanceReport
 from stage1_core.bundle.artifact import ArtifactRef, require_untouched
 from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.config import FrozenModel
-from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes
+from stage1_core.digests import core_source_digest, identity_of
 from stage1_core.errors import PhaseRejected
 from stage1_core.splits import Purpose
 from tasks._task import effect, gate
@@ -29,7 +29,7 @@ from tasks.tracking import find_or_start, finish, log_parameters, log_phase
 @effect
 def open_run(phase: str, config: FrozenModel) -> RunRef:
     """Begin a run's folder, and find or begin its record in MLflow: the same computation has one record."""
-    identity = digest_of_bytes(canonical_json([phase, config.digest(), core_source_digest()]))
+    identity = identity_of(phase, config.digest())
     run = RunRef(run_id=new_run_id(), mlflow_run_id=find_or_start(identity, phase))
     note_opened(run.mlflow_run_id)
     write_log_to(run)

@@ -21,7 +21,7 @@ from tasks._progress import progress
 from tasks._task import task
 from tasks._workspace import checkpoint_folder, store
 from tasks.acceptance import ACCEPTANCE_FILE
-from tasks.arms import TrainedRecipe, TrainedSeed, load_judgement, put_seed_head, seed_predictions, with_every_seed
+from tasks.arms import TrainedRecipe, TrainedSeed, put_seed_head, seed_predictions, with_every_seed
 from tasks.backbones import SEEN
 from tasks.data import load_ledger
 from tasks.features import feature_rows
@@ -63,12 +63,6 @@ def check_stability(trained: Sequence[OptimizedRecipe]) -> ArtifactRef:
     logs = {one.recipe.name: [read_numbers(store().open(head) / LOG_FILE) for head in one.heads] for one in trained}
     inputs = [head for one in trained for head in one.heads]
     return store().put_file(ArtifactKind.ACCEPTANCE, ACCEPTANCE_FILE, stability_report(logs), inputs=inputs)
-
-
-def head_of_chosen(trained: Sequence[OptimizedRecipe], judged: ArtifactRef) -> ArtifactRef:
-    """The head that was trained with the chosen optimizer and the first seed."""
-    chosen = load_judgement(judged).choice.chosen
-    return next(one.recipe.head for one in trained if one.recipe.name == chosen)
 
 
 def _head_arm(head: HeadConfig, training: TrainingConfig, splits: SplitLedger, features: ArtifactRef) -> HeadArm:

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
-from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes, digest_of_file
+from stage1_core.digests import digest_of_file, identity_of
 from stage1_core.model.classifier import predict_features
 from stage1_core.model.head import Head, HeadConfig
 from stage1_core.model.head_files import WEIGHTS_FILE, load_head, save_head
@@ -87,8 +87,7 @@ def weights_digest(head: ArtifactRef) -> str:
 
 def training_identity(head: HeadConfig, training: TrainingConfig, features: ArtifactRef) -> str:
     """Digest of all that determines a training: shape, configuration, data, library."""
-    parts = [head.model_dump(mode="json"), training.model_dump(mode="json"), features.sha256, core_source_digest()]
-    return digest_of_bytes(canonical_json(parts))
+    return identity_of(head.model_dump(mode="json"), training.model_dump(mode="json"), features.sha256)
 
 
 def kept_folder(metric: SelectionMetric) -> str:

@@ -13,6 +13,7 @@ from stage1_core.digests import (
     digest_of_file,
     digest_of_pairs,
     digest_of_tree,
+    identity_of,
 )
 
 
@@ -87,3 +88,11 @@ def test_other_code_and_other_libraries_are_another_library(monkeypatch: pytest.
     assert len(before) == 64
     monkeypatch.setattr(digests, part, other)
     assert digests.library_digest.__wrapped__() != before
+
+
+def test_an_identity_depends_on_every_part_their_order_and_the_library(monkeypatch):
+    first = identity_of("baseline", {"epochs": 3})
+    assert first == identity_of("baseline", {"epochs": 3})
+    assert len({first, identity_of({"epochs": 3}, "baseline"), identity_of("baseline", {"epochs": 4})}) == 3
+    monkeypatch.setattr("stage1_core.digests.core_source_digest", lambda: "another library")
+    assert identity_of("baseline", {"epochs": 3}) != first

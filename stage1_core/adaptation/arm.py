@@ -19,6 +19,7 @@ from stage1_core.model.adapters.config import (
 from stage1_core.model.head import HeadConfig
 from stage1_core.training.adamw import AdamWConfig
 from stage1_core.training.config import TrainingConfig
+from stage1_core.training.correctness_gate import CorrectnessGateConfig
 from stage1_core.training.selection import SelectionConfig, SelectionMetric
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -50,7 +51,7 @@ class ArmConfig(FrozenModel):
 
     @model_validator(mode="after")
     def _learns_from_pictures(self) -> Self:
-        if self.training.objective.kind == "correctness_gate":
+        if isinstance(self.training.objective, CorrectnessGateConfig):
             raise ValueError(
                 "training.objective correctness_gate learns from held-out answers of heads on cached features; an arm "
                 "is trained on pictures: use cross_entropy or selective"

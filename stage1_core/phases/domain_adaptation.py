@@ -13,15 +13,11 @@ from stage1_core.adaptation.config import ExploraConfig
 from stage1_core.adaptation.outcomes import AdapterFacts, PretrainingReport
 from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.config import FrozenModel
-from stage1_core.data.config import DataConfig
-from stage1_core.data.transforms import EvalTransform
-from stage1_core.metrics.bootstrap import BootstrapConfig
-from stage1_core.model.backbone_config import BackboneConfig
 from stage1_core.phases.gate import GateConfig
+from stage1_core.phases.later import LaterPhase
 from stage1_core.policy import SoftmaxPolicyConfig
 from stage1_core.policy.arm_choice import ArmChoiceConfig
 from stage1_core.policy.comparison import ComparisonConfig
-from stage1_core.policy.constraint import RiskConstraint
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -40,7 +36,7 @@ class DomainAdaptationAcceptance(FrozenModel):
     """How far a feature may move when an adapter is merged, or saved and loaded, over the largest feature."""
 
 
-class DomainAdaptationConfig(FrozenModel):
+class DomainAdaptationConfig(LaterPhase, FrozenModel):
     """Everything that determines whether an adapted backbone is adopted; it stands on the phases below."""
 
     previous: GateConfig
@@ -79,31 +75,6 @@ class DomainAdaptationConfig(FrozenModel):
     def reference(self) -> str:
         """The arm that stays unless another is shown to be better."""
         return self.arms[0].name
-
-    @property
-    def data(self) -> DataConfig:
-        """Sources, audit and split of the phases below."""
-        return self.previous.data
-
-    @property
-    def backbone(self) -> BackboneConfig:
-        """The one that is adapted: that of the phases below."""
-        return self.previous.backbone
-
-    @property
-    def transform(self) -> EvalTransform:
-        """That of the phases below."""
-        return self.previous.transform
-
-    @property
-    def constraint(self) -> RiskConstraint:
-        """The promise of the phases below."""
-        return self.previous.constraint
-
-    @property
-    def bootstrap(self) -> BootstrapConfig:
-        """That of the phases below."""
-        return self.previous.bootstrap
 
 
 def carrying(config: Config, release: ReleaseConfig) -> Config:

@@ -10,19 +10,15 @@ from pydantic import Field, model_validator
 from stage1_core.acceptance import AcceptanceCheck, AcceptanceReport, Direction, FactCheck, ValueCheck
 from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.config import FrozenModel
-from stage1_core.data.config import DataConfig
-from stage1_core.data.transforms import EvalTransform
-from stage1_core.metrics.bootstrap import BootstrapConfig
 from stage1_core.metrics.gate_quality import GateQuality
 from stage1_core.metrics.risk import exit_error
 from stage1_core.metrics.suite import Evaluation
-from stage1_core.model.backbone import BackboneConfig
 from stage1_core.model.head import HeadConfig
 from stage1_core.phases.checks import certificate_checks
+from stage1_core.phases.later import LaterPhase
 from stage1_core.phases.selective_evaluation import SelectiveEvaluationConfig
 from stage1_core.policy import AnyPolicy, GatePolicy, GatePolicyConfig
 from stage1_core.policy.comparison import ComparisonConfig
-from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Predictions
 from stage1_core.training.config import TrainingConfig, gate_training
 
@@ -40,7 +36,7 @@ class GateAcceptance(FrozenModel):
     """Largest calibration error of the gate on the certifying rows, in 10 bins."""
 
 
-class GateConfig(FrozenModel):
+class GateConfig(LaterPhase, FrozenModel):
     """Everything that determines whether a gate is adopted; it stands on a selective evaluation."""
 
     previous: SelectiveEvaluationConfig
@@ -63,31 +59,6 @@ class GateConfig(FrozenModel):
         if not self.head.gated:
             raise ValueError("head.gated is false; this phase trains a gate, so leave it true")
         return self
-
-    @property
-    def data(self) -> DataConfig:
-        """Sources, audit and split of the phases below."""
-        return self.previous.data
-
-    @property
-    def backbone(self) -> BackboneConfig:
-        """That of the phases below."""
-        return self.previous.backbone
-
-    @property
-    def transform(self) -> EvalTransform:
-        """That of the phases below."""
-        return self.previous.transform
-
-    @property
-    def constraint(self) -> RiskConstraint:
-        """The promise of the phases below: the gate is compared at the same certificate."""
-        return self.previous.constraint
-
-    @property
-    def bootstrap(self) -> BootstrapConfig:
-        """That of the phase below."""
-        return self.previous.bootstrap
 
 
 def training_report(quality: GateQuality, log: Sequence[Mapping[str, float | None]]) -> AcceptanceReport:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stage1_core.config import FrozenModel
-from stage1_core.digests import canonical_json, core_source_digest, digest_of_bytes
+from stage1_core.digests import identity_of
 from stage1_core.phases.ladder import LadderConfig
 from stage1_core.promotion.config import PromotionConfig
 
@@ -18,4 +18,4 @@ class RetrainConfig(FrozenModel):
 
     def identity(self, data: str) -> str:
         """Digest of everything that decides what training on ``data``, a fingerprint of the sources, gives."""
-        return digest_of_bytes(canonical_json([self.ladder.digest(), data, core_source_digest()]))
+        return identity_of(self.ladder.digest(), data)

@@ -12,16 +12,12 @@ from stage1_core.acceptance import AcceptanceReport, FactCheck
 from stage1_core.adaptation.arm import Seeds
 from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.config import FrozenModel
-from stage1_core.data.config import DataConfig
-from stage1_core.data.transforms import EvalTransform
-from stage1_core.metrics.bootstrap import BootstrapConfig
-from stage1_core.model.backbone_config import BackboneConfig
 from stage1_core.model.head import HeadConfig
 from stage1_core.phases.domain_adaptation import DomainAdaptationConfig, carrying
+from stage1_core.phases.later import LaterPhase
 from stage1_core.policy import SoftmaxPolicyConfig
 from stage1_core.policy.arm_choice import ArmChoiceConfig
 from stage1_core.policy.comparison import ComparisonConfig
-from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.training.adamw import AdamWConfig
 from stage1_core.training.config import TrainingConfig, selective_training
 from stage1_core.training.sharpness import FriendlySamConfig
@@ -38,7 +34,7 @@ class SharpnessAcceptance(FrozenModel):
     """Smallest share of the certifying rows that must exit."""
 
 
-class SharpnessConfig(FrozenModel):
+class SharpnessConfig(LaterPhase, FrozenModel):
     """Everything that determines whether a head trained with F-SAM is adopted; it stands on the phases below."""
 
     previous: DomainAdaptationConfig
@@ -81,31 +77,6 @@ class SharpnessConfig(FrozenModel):
     def trainings(self) -> Mapping[str, TrainingConfig]:
         """What is compared, the reference first."""
         return {ADAMW: self.training, FSAM: self.training.model_copy(update={"optimizer": self.sharpness})}
-
-    @property
-    def data(self) -> DataConfig:
-        """Sources, audit and split of the phases below."""
-        return self.previous.data
-
-    @property
-    def backbone(self) -> BackboneConfig:
-        """The one that the phases below began with."""
-        return self.previous.backbone
-
-    @property
-    def transform(self) -> EvalTransform:
-        """That of the phases below."""
-        return self.previous.transform
-
-    @property
-    def constraint(self) -> RiskConstraint:
-        """The promise of the phases below."""
-        return self.previous.constraint
-
-    @property
-    def bootstrap(self) -> BootstrapConfig:
-        """That of the phases below."""
-        return self.previous.bootstrap
 
 
 def stability_report(logs: Mapping[str, Sequence[Sequence[Mapping[str, float | None]]]]) -> AcceptanceReport:

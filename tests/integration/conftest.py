@@ -121,6 +121,7 @@ def picture(first_run: FinishedRun) -> Iterator[Path]:
 def step_states(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, list[str]]:
     """By name of the step, how its runs ended, filled while the test goes on."""
     seen: dict[str, list[str]] = defaultdict(list)
+    import flows._adoption
     import flows._challenge
     import flows._conclusion
     import flows.baseline
@@ -130,6 +131,7 @@ def step_states(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, list[str]]:
     import flows.sharpness
 
     modules = (
+        flows._adoption,
         flows._challenge,
         flows._conclusion,
         flows.baseline,

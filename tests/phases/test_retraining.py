@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from stage1_core.phases import retraining
 from stage1_core.phases.ladder import LadderConfig
 from stage1_core.phases.retraining import RetrainConfig
 from stage1_core.policy import SoftmaxPolicyConfig
@@ -38,7 +37,7 @@ def test_another_ladder_is_another(config):
 
 def test_other_code_is_another(config, monkeypatch):
     before = config.identity(DATA)
-    monkeypatch.setattr(retraining, "core_source_digest", lambda: "c" * 64)
+    monkeypatch.setattr("stage1_core.digests.core_source_digest", lambda: "c" * 64)
     assert config.identity(DATA) != before
 
 

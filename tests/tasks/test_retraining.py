@@ -13,7 +13,6 @@ from prefect.deployments.runner import EntrypointType
 
 from flows.release import promotion
 from stage1_core.errors import NothingToDo
-from stage1_core.phases import retraining
 from stage1_core.phases.ladder import LadderConfig
 from stage1_core.phases.retraining import RetrainConfig
 from stage1_core.policy import SoftmaxPolicyConfig
@@ -68,7 +67,7 @@ class TestNews:
         assert require_news(changed, DATA)
 
     def test_other_code_is_news(self, known, monkeypatch):
-        monkeypatch.setattr(retraining, "core_source_digest", lambda: "c" * 64)
+        monkeypatch.setattr("stage1_core.digests.core_source_digest", lambda: "c" * 64)
         assert require_news(known, DATA)
 
     def test_a_candidate_that_nobody_remembered_is_news(self, known):
