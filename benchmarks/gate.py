@@ -1,10 +1,11 @@
-"""Learned gates against the softmax threshold: the same pictures, promise and rows, over several divisions of the data.
+"""Learned gates and SCRC against the softmax threshold: the same pictures, promise and rows, over several divisions.
 
 Run: `stage1 demo` once, which renders the pictures, then `python -m benchmarks.gate --seeds 5` (about a minute a seed).
 
 Each seed divides the demo's drives anew. On each division a plain head and two gated heads are trained, every policy is
 fitted and certified as its phase would do it, and what it does is counted on the test rows. "softmax, half the rows" is
-the softmax policy certified on the half of VAL_CALIB that a gate certifies on: what is lost to calibration alone.
+the softmax policy certified on the half of VAL_CALIB that a gate certifies on: what is lost to calibration alone. SCRC,
+which calibrates on VAL_SELECT, certifies on both halves; on the plain head it selects by the energy.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from stage1_core.model.extraction import extract_features
 from stage1_core.model.head import Head, HeadConfig
 from stage1_core.phases.adoption import adoption_report
 from stage1_core.phases.gate import GateConfig
-from stage1_core.policy import AnyPolicy, SoftmaxPolicyConfig
+from stage1_core.policy import AnyPolicy, ScrcPolicyConfig, SoftmaxPolicyConfig
 from stage1_core.policy.comparison import Side, at_matched_fpr, compare
 from stage1_core.predictions import Predictions
 from stage1_core.splits import Purpose
@@ -111,10 +112,16 @@ def policies(division: Division) -> Iterator[tuple[str, AnyPolicy, Predictions, 
     augrc = model_quality(final).augrc
     yield "softmax", softmax, final, augrc, False
     yield "softmax, half the rows", SoftmaxPolicyConfig().fit(order, half, config.constraint), final, augrc, False
+    yield "SCRC", ScrcPolicyConfig().fit(order, both, config.constraint), final, augrc, False
     for name, recipe in (("correctness gate", gate_demo()), ("SelectiveNet gate", gate_demo_selectivenet())):
         head = division.head(recipe.head, recipe.training)
-        order, calibrate, half, final = division.predictions(
-            head, Purpose.SELECT_MODEL, Purpose.FIT_CALIBRATOR, Purpose.CERTIFY_POLICY, Purpose.FINAL_EVALUATION
+        order, calibrate, half, both, final = division.predictions(
+            head,
+            Purpose.SELECT_MODEL,
+            Purpose.FIT_CALIBRATOR,
+            Purpose.CERTIFY_POLICY,
+            Purpose.CERTIFY_UNCALIBRATED_POLICY,
+            Purpose.FINAL_EVALUATION,
         )
         gate = recipe.policy.fit(order, half, config.constraint, calibrate_on=calibrate)
         matched = Side(name, at_matched_fpr(gate, order, incumbent), order)
@@ -128,6 +135,10 @@ def policies(division: Division) -> Iterator[tuple[str, AnyPolicy, Predictions, 
         adopted = adoption_report(recipe.comparison, compared).passed
         quality: ModelQuality = model_quality(final)
         yield name, gate, final, quality.augrc_gate, adopted
+        scrc = ScrcPolicyConfig().fit(order, both, config.constraint)
+        yield f"SCRC with the {name}", scrc, final, quality.augrc, False
+        every_row = SoftmaxPolicyConfig().fit(order, both, config.constraint)
+        yield f"{name}'s classes by softmax", every_row, final, quality.augrc, False
         yield (
             f"{name}'s classes by softmax, half",
             SoftmaxPolicyConfig().fit(order, half, config.constraint),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from deployments import recipes
 from stage1_core.config import FrozenModel
 from stage1_core.phases.baseline import BaselineConfig
+from stage1_core.phases.conformal import ConformalConfig
 from stage1_core.phases.domain_adaptation import DomainAdaptationConfig
 from stage1_core.phases.gate import GateConfig
 from stage1_core.phases.ladder import LadderConfig
@@ -50,6 +51,7 @@ PHASES: Mapping[str, PhaseEntry] = MappingProxyType(
             DomainAdaptationConfig, recipes.DOMAIN_ADAPTATION, "flows.domain_adaptation:domain_adaptation"
         ),
         "sharpness": PhaseEntry(SharpnessConfig, recipes.SHARPNESS, "flows.sharpness:sharpness"),
+        "conformal": PhaseEntry(ConformalConfig, recipes.CONFORMAL, "flows.conformal:conformal"),
         "ladder": PhaseEntry(LadderConfig, recipes.LADDER, "flows.ladder:ladder"),
     }
 )

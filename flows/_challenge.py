@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from flows._adoption import adopt
 from stage1_core.bundle.artifact import ArtifactRef
-from stage1_core.phases.domain_adaptation import DomainAdaptationConfig
-from stage1_core.phases.sharpness import SharpnessConfig
+from stage1_core.phases.config import RecipeConfig
 from stage1_core.splits import Purpose
 from tasks.challenge import Challenge
 from tasks.comparison import Sides
@@ -19,7 +18,7 @@ from tasks.training import predict
 
 def challenge(
     run: RunRef,
-    config: DomainAdaptationConfig | SharpnessConfig,
+    config: RecipeConfig,
     name: str,
     standing: ReleasedPhase,
     features: ArtifactRef,

@@ -50,5 +50,5 @@ def domain_adaptation(config: DomainAdaptationConfig) -> ReleasedPhase:
     features = extract_features(merge_adapter(chosen), config.transform, ledger)
     challenged = challenge(run, config, chosen.recipe.name, previous, features, chosen.recipe.head)
     rehearsal = rehearse_release(config, challenged.made)
-    acceptance = check_challenger("domain_adaptation", config, challenged, trained, judged, rehearsal)
+    acceptance = check_challenger("domain_adaptation", config, challenged, [trained], judged, rehearsal)
     return conclude(run, config, challenged.made, acceptance)

@@ -7,18 +7,13 @@ from types import MappingProxyType
 from typing import Any
 
 from flows._flow import flow
-from flows.domain_adaptation import domain_adaptation
-from flows.gate import gate
-from flows.sharpness import sharpness
-from stage1_core.phases.domain_adaptation import DomainAdaptationConfig
-from stage1_core.phases.gate import GateConfig
+from flows._standing import FLOWS
+from flows.conformal import conformal
+from stage1_core.phases.conformal import ConformalConfig
 from stage1_core.phases.ladder import LadderConfig
-from stage1_core.phases.sharpness import SharpnessConfig
 from tasks.phase import ReleasedPhase
 
-PHASES: Mapping[type, Callable[[Any], ReleasedPhase]] = MappingProxyType(
-    {GateConfig: gate, DomainAdaptationConfig: domain_adaptation, SharpnessConfig: sharpness}
-)
+PHASES: Mapping[type, Callable[[Any], ReleasedPhase]] = MappingProxyType({**FLOWS, ConformalConfig: conformal})
 
 
 @flow("ladder")

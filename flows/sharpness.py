@@ -5,14 +5,14 @@ from __future__ import annotations
 from flows._challenge import challenge
 from flows._conclusion import conclude
 from flows._flow import flow
+from flows._heads import judge_heads
 from flows.domain_adaptation import domain_adaptation
-from stage1_core.phases.sharpness import ADAMW, SharpnessConfig
-from tasks.arms import chosen_of, judge_recipes, publish_judgement, require_another_chosen, write_judgement
+from stage1_core.phases.sharpness import SharpnessConfig
+from tasks.arms import chosen_of, require_another_chosen
 from tasks.challenge import check_challenger
 from tasks.phase import ReleasedPhase
-from tasks.publishing import open_run, publish_training, require_accepted
+from tasks.publishing import open_run
 from tasks.release import rehearse_release
-from tasks.sharpness import check_stability, train_with
 
 
 @flow("sharpness")
@@ -24,19 +24,10 @@ def sharpness(config: SharpnessConfig) -> ReleasedPhase:
     """
     previous = domain_adaptation(config.previous)
     run = open_run("sharpness", config)
-    ledger, features = previous.made.ledger, previous.made.features
-    optimized = [
-        train_with(name, config.head, training, config.seeds, ledger, features)
-        for name, training in config.trainings.items()
-    ]
-    trained = check_stability(optimized)
-    publish_training(run, trained)
-    require_accepted(trained)
-    judged = judge_recipes(config.choice, config.constraint, ADAMW, [one.recipe for one in optimized])
-    publish_judgement(run, judged, write_judgement(config.release.title, judged))
-    require_another_chosen(run, judged, previous)
-    chosen = chosen_of(optimized, judged).recipe
-    challenged = challenge(run, config, chosen.name, previous, features, chosen.head)
+    heads = judge_heads(run, config, previous)
+    require_another_chosen(run, heads.judged, previous)
+    chosen = chosen_of(heads.trained, heads.judged).recipe
+    challenged = challenge(run, config, chosen.name, previous, previous.made.features, chosen.head)
     rehearsal = rehearse_release(config, challenged.made)
-    acceptance = check_challenger("sharpness", config, challenged, trained, judged, rehearsal)
+    acceptance = check_challenger("sharpness", config, challenged, [heads.stability], heads.judged, rehearsal)
     return conclude(run, config, challenged.made, acceptance)

@@ -43,6 +43,8 @@ def require_place(path: Path | None) -> None:
         return
     if path.is_dir():
         raise Stage1Error(f"{path} is a folder; give the name of a file")
+    if path.exists() and not path.is_file():
+        raise Stage1Error(f"{path} is a device or a pipe, and a file would take its place; give the name of a file")
     if not path.parent.is_dir():
         raise Stage1Error(f"{path} cannot be written: there is no folder {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK):
@@ -87,19 +89,20 @@ def _tables(evaluation: Evaluation) -> Iterator[Table]:
     from stage1_core.report.wording import percent
 
     sure = percent(evaluation.confidence)
-    yield _exits(f"Exits, one row for each group and class: exact bounds, one-sided {sure}", evaluation.exits)
+    yield exits_table(f"Exits, one row for each group and class: exact bounds, one-sided {sure}", evaluation.exits)
     if evaluation.exits_on_all_rows != evaluation.exits:
-        yield _exits("Exits, all rows: rows of a group resemble each other", evaluation.exits_on_all_rows)
+        yield exits_table("Exits, all rows: rows of a group resemble each other", evaluation.exits_on_all_rows)
     if evaluation.cascade is not None:
         yield _cascade(evaluation)
     yield _numbers(evaluation)
     yield _sources(evaluation)
 
 
-def _exits(title: str, exits: ExitQuality) -> Table:
+def exits_table(title: str, exits: ExitQuality) -> Table:
+    """Counts of the exits with their exact bounds."""
     from stage1_core.report.wording import RISK_NAMES, percent
 
-    table = _empty(title, "quantity", "events / trials", "rate", "lower bound", "upper bound")
+    table = bare_table(title, "quantity", "events / trials", "rate", "lower bound", "upper bound")
     for name in EXITS:
         risk = getattr(exits, name)
         shown = ["undefined"] * 3
@@ -112,7 +115,7 @@ def _exits(title: str, exits: ExitQuality) -> Table:
 def _cascade(evaluation: Evaluation) -> Table:
     from stage1_core.report.wording import seen
 
-    table = _empty("Cascade: only stage A is certified", "stage", "answers", "wrong", "missed", "false alarms")
+    table = bare_table("Cascade: only stage A is certified", "stage", "answers", "wrong", "missed", "false alarms")
     cascade = evaluation.cascade
     assert cascade is not None
     for name, stage in (("A: exits", cascade.stage_a), ("B: the rest", cascade.stage_b), ("both", cascade.together)):
@@ -130,7 +133,7 @@ def _numbers(evaluation: Evaluation) -> Table:
         f"All rows: {model.rows:,}, {model.positives:,} with roadwork. Two-sided {percent(drawn.level)} intervals from "
         f"{drawn.resamples:,} resamples describe; only exact bounds decide"
     )
-    table = _empty(title, "number", "value", "mean", "std", "lower", "upper")
+    table = bare_table(title, "number", "value", "mean", "std", "lower", "upper")
     for name, interval in evaluation.intervals.items():
         show = percent if name in FRACTIONS or "_at_" in name else four_decimals
         numbers = (interval.value, interval.mean, interval.std, interval.lower, interval.upper)
@@ -159,7 +162,7 @@ def _sources(evaluation: Evaluation) -> Table:
 
     sure = percent(evaluation.confidence)
     title = f"By source, all rows: a description. FNR on exited with its upper bound, one-sided {sure}"
-    table = _empty(title, "source", "rows", "roadwork", "accuracy", "coverage", "FNR", "bound")
+    table = bare_table(title, "source", "rows", "roadwork", "accuracy", "coverage", "FNR", "bound")
     for part in evaluation.sources:
         fnr = part.exits.fnr_on_exited
         fractions = (part.model.accuracy, part.exits.coverage.rate)
@@ -174,7 +177,8 @@ def _sources(evaluation: Evaluation) -> Table:
     return table
 
 
-def _empty(title: str, first: str, *others: str) -> Table:
+def bare_table(title: str, first: str, *others: str) -> Table:
+    """A table without rows: text in the ``first`` column, numbers in the others."""
     from rich.box import SIMPLE
     from rich.table import Column, Table
 

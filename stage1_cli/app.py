@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from stage1_cli import bundles, data, deploy, doctor, evaluation, metrics, pages, promotion, run, stack, sweep, training
+from stage1_cli import (
+    bundles,
+    data,
+    deploy,
+    doctor,
+    evaluation,
+    metrics,
+    pages,
+    policies,
+    promotion,
+    run,
+    stack,
+    sweep,
+    training,
+)
 
 app = typer.Typer(
     name="stage1",
@@ -27,6 +41,8 @@ app.command()(training.train)
 app.command()(sweep.sweep)
 app.command()(metrics.metrics)
 app.command()(evaluation.evaluate)
+app.command()(policies.fit_policy)
+app.command()(policies.decide)
 app.command()(bundles.predict)
 app.command()(bundles.verify)
 app.command()(bundles.export)

@@ -17,6 +17,7 @@ class PhaseName(StrEnum):
     GATE = "gate"
     DOMAIN_ADAPTATION = "domain_adaptation"
     SHARPNESS = "sharpness"
+    CONFORMAL = "conformal"
     LADDER = "ladder"
 
 

@@ -133,7 +133,7 @@ def require_another_chosen(run: RunRef, judged: ArtifactRef, standing: ReleasedP
     No task of its own, for the reason that `require_better` has none.
     """
     choice = load_judgement(judged).choice
-    if choice.chosen == choice.reference:
+    if choice.reference_stays:
         finish(run.mlflow_run_id, succeeded=True)
         raise standing.goes_on(f"{choice.reference} stays: {choice.because}", choice.acceptance, run)
 

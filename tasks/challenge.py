@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
 from stage1_core.bundle.rehearsal import Rehearsal
 from stage1_core.config import FrozenModel
 from stage1_core.phases.adoption import challenger_report
-from stage1_core.phases.domain_adaptation import DomainAdaptationConfig
-from stage1_core.phases.sharpness import SharpnessConfig
+from stage1_core.phases.config import RecipeConfig
 from tasks._task import task
 from tasks._workspace import store
 from tasks.acceptance import ACCEPTANCE_FILE, load_acceptance
@@ -27,13 +28,13 @@ class Challenge(FrozenModel):
 @task
 def check_challenger(
     phase: str,
-    config: DomainAdaptationConfig | SharpnessConfig,
+    config: RecipeConfig,
     challenge: Challenge,
-    trained: ArtifactRef,
+    passed: Sequence[ArtifactRef],
     judged: ArtifactRef,
     rehearsal: ArtifactRef,
 ) -> ArtifactRef:
-    """The acceptance report of phases 4 and 5."""
+    """The acceptance report of phases 4 to 6; ``passed`` are the phase's own reports."""
     made, judgement = challenge.made, load_judgement(judged)
     report = challenger_report(
         phase,
@@ -41,10 +42,10 @@ def check_challenger(
         min_coverage=config.acceptance.min_coverage,
         policy=load_policy(made.policy),
         certify_on=load_predictions(made.certify_on),
-        before=(load_acceptance(trained), judgement.choice.acceptance, load_acceptance(challenge.adoption)),
+        before=(*map(load_acceptance, passed), *judgement.choice.proof, load_acceptance(challenge.adoption)),
         arms=judgement.comparison,
         final=load_evaluation(made.evaluation),
         rehearsal=store().read(rehearsal, Rehearsal).facts,
     )
-    inputs = [made.policy, made.certify_on, made.evaluation, trained, judged, challenge.adoption, rehearsal]
+    inputs = [made.policy, made.certify_on, made.evaluation, *passed, judged, challenge.adoption, rehearsal]
     return store().put_file(ArtifactKind.ACCEPTANCE, ACCEPTANCE_FILE, report, inputs=inputs)

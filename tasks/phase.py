@@ -23,7 +23,7 @@ class PhaseArtifacts(FrozenModel):
     policy: ArtifactRef
     evaluation: ArtifactRef
     calibrate_on: ArtifactRef | None = None
-    """Only where the policy has a calibrator."""
+    """Only where a calibrator was fitted on rows of its own."""
     transforms: ArtifactRef | None = None
     """Only where other geometries were looked at."""
     comparison: ArtifactRef | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import TypeAdapter
 
 from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef, require_untouched
-from stage1_core.policy import AnyPolicy, GatePolicyConfig, SoftmaxPolicyConfig
+from stage1_core.policy import AnyPolicy, AnyPolicyConfig, GatePolicyConfig, ScrcPolicyConfig, SoftmaxPolicyConfig
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Predictions
 from stage1_core.splits import Purpose
@@ -16,7 +16,7 @@ from tasks.data import load_ledger
 
 @task
 def fit_policy(
-    config: SoftmaxPolicyConfig,
+    config: SoftmaxPolicyConfig | ScrcPolicyConfig,
     constraint: RiskConstraint,
     order_on: ArtifactRef,
     certify_on: ArtifactRef,
@@ -48,7 +48,7 @@ def fit_gate_policy(
 
 
 def record_look(
-    config: SoftmaxPolicyConfig | GatePolicyConfig,
+    config: AnyPolicyConfig,
     constraint: RiskConstraint,
     certify_on: ArtifactRef,
     ledger: ArtifactRef,

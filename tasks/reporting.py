@@ -24,7 +24,7 @@ from tasks.comparison import load_comparison
 from tasks.data import load_ledger
 from tasks.evaluation import load_evaluation, load_final_predictions, load_measured
 from tasks.phase import PhaseArtifacts
-from tasks.policy import load_policy
+from tasks.policy import load_policy, load_predictions
 
 REPORT_FILE = "report.html"
 
@@ -34,9 +34,12 @@ def draw_figures(config: PhaseConfig, made: PhaseArtifacts) -> ArtifactRef:
     """The figures of the release, as PNG files."""
     epochs = read_numbers(store().open(made.head) / LOG_FILE)
     final, measured = load_final_predictions(made.evaluation), load_measured(made.evaluation)
-    figures = release_figures(load_policy(made.policy), config.constraint, final, epochs, measured)
+    certified_on = load_predictions(made.certify_on)
+    figures = release_figures(
+        load_policy(made.policy), config.constraint, final, epochs, measured, certified_on=certified_on
+    )
     figures = {**figures, **_comparison_figures(made.comparison)}
-    inputs = [made.policy, made.evaluation, made.head, *_present(made.comparison)]
+    inputs = [made.policy, made.evaluation, made.head, made.certify_on, *_present(made.comparison)]
     return store().put(ArtifactKind.FIGURES, lambda folder: _save(figures, folder), inputs=inputs)
 
 

@@ -9,7 +9,7 @@ from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.data.access_log import summarised
 from stage1_core.data.split_summary import SplitCell, SplitSummary
 from stage1_core.metrics.risk import RISKS
-from stage1_core.policy import AnyPolicy
+from stage1_core.policy import AnyPolicy, ScrcPolicy
 from stage1_core.policy.certify import Certificate
 
 VOID = "This bundle was changed and sealed again after its release: no certificate holds for it.\n\n"
@@ -96,7 +96,7 @@ Pictures that exit: {policy.rule_in_words()}.
 
 The promise is about pictures that come from where the certifying pictures came from. It does not speak about single
 sources, other cities, seasons or cameras, and not about pictures that do not exit.
-
+{_method(policy)}
 ## Data
 
 | split | source | no roadwork | roadwork | unlabeled |
@@ -117,7 +117,7 @@ the certificates spend {looks.delta_spent:.0%} probability of error. Ledger: `{s
 
 - The certificate is void when threshold, weights or preprocessing change; the digests in `bundle.json` show it.
 - Data drift voids it too, without any digest changing: monitor inputs and audit labelled samples.
-- Probabilities are the model's; only decisions are certified.
+- Probabilities are {_whose_probabilities(policy)}; only decisions are certified.
 - `golden/` holds a few real input pictures for replay: mind their licence before publishing the bundle.
 """
 
@@ -134,6 +134,27 @@ def _for_the_rest(policy: AnyPolicy) -> str:
     if policy.rest == "stage_b":
         return 'print("stage B, not certified:", decision.stage_b_label)'
     return 'print("ask the second stage", decision.probability)'
+
+
+def _method(policy: AnyPolicy) -> str:
+    """The section about what the method of the policy promises beside its certificate; empty where it has none."""
+    if not isinstance(policy, ScrcPolicy):
+        return ""
+    found = policy.bounds
+    return f"""
+## What the method itself promises
+
+For selected pictures, and with thresholds of its own: {found.in_words()}.
+On the certifying rows these thresholds miss {found.misses} of {found.selected_positives} roadwork pictures that are
+selected, and {found.misses} of the {found.exited_positives} among them that exit. This is no reason for the release;
+the certificate above is.
+"""
+
+
+def _whose_probabilities(policy: AnyPolicy) -> str:
+    if isinstance(policy, ScrcPolicy):
+        return f"the model's, calibrated on {policy.calibration.fit_rows} {policy.order_split} rows"
+    return "the model's"
 
 
 def _promise(certificate: Certificate) -> str:

@@ -29,7 +29,7 @@ class PredictionRow(FrozenModel):
     label: int | None = None
     """0 or 1 where the picture exits."""
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
-    """The model's P(roadwork)."""
+    """P(roadwork) that the label goes by: calibrated where the policy calibrates classes, else the model's own."""
     error: str | None = None
     """Why there is no decision."""
     stage_b_label: int | None = None

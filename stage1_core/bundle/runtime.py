@@ -28,6 +28,7 @@ from stage1_core.model.classifier import Classifier
 from stage1_core.model.head import build_head
 from stage1_core.model.state_dict import load_whole, read_state_dict
 from stage1_core.policy import AnyPolicy
+from stage1_core.policy.class_scores import class_scores
 from stage1_core.policy.gate import stage_b_label
 from stage1_core.predictions import Scores
 
@@ -40,7 +41,8 @@ class Decision:
     """0 or 1 where the picture exits, None where it goes on to the second stage."""
     exited: bool
     probability: float
-    """The model's P(roadwork), in [0, 1]. Only decisions are certified, probabilities are not."""
+    """P(roadwork) that the label goes by, in [0, 1]: calibrated where the policy calibrates classes, else the model's
+    own. Only decisions are certified, probabilities are not."""
     prediction_set: tuple[int, ...]
     """The classes that are left: (0,), (1,) or (0, 1)."""
     stage_b_label: int | None = None
@@ -81,9 +83,9 @@ class Stage1:
 
 
 def as_decisions(scores: Scores, policy: AnyPolicy) -> list[Decision]:
-    """What ``policy`` does with ``n`` pictures, with the probabilities that the logits give."""
+    """What ``policy`` does with ``n`` pictures, with the probabilities that it goes by."""
     decisions = policy.decide(scores)
-    probability = np.clip(expit(scores.margin_logits), 0.0, 1.0)
+    probability = np.clip(expit(class_scores(policy, scores).margin_logits), 0.0, 1.0)
     answers = stage_b_label(scores).tolist() if policy.rest == "stage_b" else [None] * len(scores)
     return [
         Decision(

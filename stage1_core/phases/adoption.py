@@ -15,7 +15,7 @@ from stage1_core.predictions import Predictions
 
 
 def adoption_report(config: ComparisonConfig, comparison: PolicyComparison) -> AcceptanceReport:
-    """Whether the challenger is better: more coverage at no higher FPR on exited, without losing accuracy."""
+    """Whether the challenger is adopted: enough coverage at no higher FPR on exited, without losing accuracy."""
     coverage, accuracy = comparison.differences["coverage"], comparison.differences["accuracy"]
     sure = f"lower end of the {comparison.level:.0%} interval"
     old, new = comparison.incumbent, comparison.challenger

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from stage1_core.acceptance import AcceptanceReport, FactCheck
 from stage1_core.adaptation.arm import Seeds
 from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.config import FrozenModel
@@ -74,30 +72,11 @@ class SharpnessConfig(LaterPhase, FrozenModel):
         return carrying(self, self.release)
 
     @property
+    def reference(self) -> str:
+        """What stays unless the other is shown to be better."""
+        return ADAMW
+
+    @property
     def trainings(self) -> Mapping[str, TrainingConfig]:
-        """What is compared, the reference first."""
+        """What is compared."""
         return {ADAMW: self.training, FSAM: self.training.model_copy(update={"optimizer": self.sharpness})}
-
-
-def stability_report(logs: Mapping[str, Sequence[Sequence[Mapping[str, float | None]]]]) -> AcceptanceReport:
-    """Whether every training went downhill. ``logs`` are the rows of metrics.csv by optimizer and seed."""
-    checks = []
-    for name, of_seeds in logs.items():
-        falls = [_fall([row["NLL"] for row in rows]) for rows in of_seeds]
-        known = [fall for fall in falls if fall is not None]
-        checks.append(
-            FactCheck(
-                name=f"{name}: with every seed the NLL on the selection rows fell after the first epoch",
-                holds=all(fall > 0 for fall in known) if known and len(known) == len(falls) else None,
-                evidence=f"by {', '.join(f'{fall:.4g}' for fall in known)}" if known else "no second epoch",
-            )
-        )
-    return AcceptanceReport.of("stability", tuple(checks))
-
-
-def _fall(losses: Sequence[float | None]) -> float | None:
-    """From the first to the lowest later one, minus infinity where one is not finite; None of fewer than two."""
-    if len(losses) < 2:
-        return None
-    finite = [loss for loss in losses if loss is not None and math.isfinite(loss)]
-    return finite[0] - min(finite[1:]) if len(finite) == len(losses) else -math.inf

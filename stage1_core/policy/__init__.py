@@ -8,12 +8,13 @@ from pydantic import Field
 
 from stage1_core.policy.gate import GatePolicy, GatePolicyConfig
 from stage1_core.policy.no_exit import NoExit
+from stage1_core.policy.scrc import ScrcPolicy, ScrcPolicyConfig
 from stage1_core.policy.softmax import SoftmaxPolicy, SoftmaxPolicyConfig
 
-AnyPolicy = Annotated[SoftmaxPolicy | GatePolicy | NoExit, Field(discriminator="kind")]
+AnyPolicy = Annotated[SoftmaxPolicy | GatePolicy | ScrcPolicy | NoExit, Field(discriminator="kind")]
 """Every fitted policy; `kind` tells them apart."""
 
-AnyPolicyConfig = Annotated[SoftmaxPolicyConfig | GatePolicyConfig, Field(discriminator="kind")]
+AnyPolicyConfig = Annotated[SoftmaxPolicyConfig | GatePolicyConfig | ScrcPolicyConfig, Field(discriminator="kind")]
 """Every way to fit a policy."""
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "GatePolicy",
     "GatePolicyConfig",
     "NoExit",
+    "ScrcPolicy",
+    "ScrcPolicyConfig",
     "SoftmaxPolicy",
     "SoftmaxPolicyConfig",
 ]

@@ -51,6 +51,16 @@ class ArmChoice(FrozenModel):
     """Of the arm that was chosen or, where the reference stays, of the one that came nearest. It passes where another
     arm than the reference was chosen; not being adopted is an outcome."""
 
+    @property
+    def reference_stays(self) -> bool:
+        """Whether no other arm was chosen."""
+        return self.chosen == self.reference
+
+    @property
+    def proof(self) -> tuple[AcceptanceReport, ...]:
+        """What the chosen arm had to pass; nothing, where the reference stays."""
+        return () if self.reference_stays else (self.acceptance,)
+
 
 def choose_arm(config: ArmChoiceConfig, comparison: ArmComparison) -> ArmChoice:
     """The cheapest of those arms that may be chosen and are not worse than the best, with every check that decided.

@@ -72,7 +72,7 @@ class Certificate(FrozenModel):
     order_rows_digest: str
     """sha256 of the ids that the order and the start were learnt on."""
     candidates_digest: str
-    """sha256 of the sequence that was registered before any certifying row was read."""
+    """sha256 of the rules, in order, that were registered before any certifying row was read."""
     levels_tested: int
 
 
@@ -170,7 +170,7 @@ def fixed_sequence(
         purpose=certify_on.purpose,
         rows_digest=ids_digest(certify_on),
         order_rows_digest=order_rows_digest,
-        candidates_digest=digest_of_bytes(repr([threshold for threshold, _ in candidates]).encode()),
+        candidates_digest=digest_of_bytes(repr(list(candidates)).encode()),
         levels_tested=min(len(levels), len(certified) + 1),
     )
     return SequenceResult(tuple(levels), best, certificate, None)

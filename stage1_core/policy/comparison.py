@@ -24,10 +24,11 @@ COMPARED = ("coverage", "fnr_on_exited", "fpr_on_exited", "exit_error", "accurac
 
 
 class ComparisonConfig(FrozenModel):
-    """When a challenger is better."""
+    """When a challenger takes the place of what stands."""
 
-    min_coverage_gain: Annotated[float, Field(gt=0, lt=1)] = 0.005
-    """What the lower end of the paired interval of the coverage gain must reach, as a fraction of all pictures."""
+    min_coverage_gain: Annotated[float, Field(ge=0, lt=1)] = 0.005
+    """What the lower end of the paired interval of the coverage gain must reach, as a fraction of all pictures; at 0 a
+    challenger need not be better, but is shown not to be worse."""
     max_accuracy_loss: Annotated[float, Field(ge=0, lt=1)] = 0.01
     """What the accuracy may lose at most, as a fraction, by the lower end of its paired interval."""
     bootstrap: BootstrapConfig = BootstrapConfig(level=0.9)

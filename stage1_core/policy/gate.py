@@ -15,7 +15,8 @@ from stage1_core.metrics.proper_scores import brier
 from stage1_core.policy.certify import NotSearched
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.no_exit import NoExit
-from stage1_core.policy.search import CertifiedRecord, quantile_levels, require_apart, search
+from stage1_core.policy.path import Path, quantile_levels
+from stage1_core.policy.search import CertifiedRecord, require_apart, search
 from stage1_core.predictions import Decisions, Float, Integer, Predictions, Scores
 from stage1_core.splits import Purpose
 
@@ -129,19 +130,17 @@ class GatePolicyConfig(FrozenModel):
         except CalibrationError as problem:
             reason = f"the gate cannot be calibrated on {len(calibrate_on)} {calibrate_on.purpose} rows: {problem}"
             return NoExit(constraint=constraint, sweep_results=(), shortfall=NotSearched(reason=reason))
-        found = search(
-            lambda order: quantile_levels(calibrator.probability(gate_logits(order.scores)), self.grid_size),
-            lambda level: GateExit(gate_threshold=level, calibrator_params=calibrator),
-            order_on,
-            certify_on,
-            constraint,
-        )
+
+        def path(order: Predictions) -> Path[GateExit]:
+            levels = quantile_levels(calibrator.probability(gate_logits(order.scores)), self.grid_size)
+            return Path.of(levels, lambda level: GateExit(gate_threshold=level, calibrator_params=calibrator), order)
+
+        found = search(lambda order: [path(order)], order_on, certify_on, constraint)
         if isinstance(found, NoExit):
             return found
         return GatePolicy(
-            gate_threshold=found.threshold,
+            **dict(found.rule),
             calibrator_type=calibrator.kind,
-            calibrator_params=calibrator,
             metrics=_gate_metrics(calibrator, calibrate_on, constraint.countable(certify_on)),
             rest=self.rest,
             **dict(found.record),

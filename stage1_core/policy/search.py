@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Generic
 
-import numpy as np
 from pydantic import Field
 
 from stage1_core import __version__
@@ -14,7 +14,6 @@ from stage1_core.errors import PolicyError
 from stage1_core.metrics.risk import RiskEstimate, fnr_on_exited
 from stage1_core.policy.certify import (
     Certificate,
-    Decides,
     SweepLevel,
     certificate_at,
     certified_level,
@@ -23,8 +22,8 @@ from stage1_core.policy.certify import (
 )
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.no_exit import NoExit
-from stage1_core.policy.start import likeliest_start
-from stage1_core.predictions import Float, Predictions
+from stage1_core.policy.path import Path, Rule, most_promising
+from stage1_core.predictions import Predictions
 from stage1_core.splits import Split
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -66,38 +65,36 @@ class CertifiedRecord(FrozenModel):
         }
 
 
-class Found(NamedTuple):
-    """The laxest certified threshold and its record."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Found(Generic[Rule]):
+    """The laxest certified exit rule and its record."""
 
-    threshold: float
+    rule: Rule
     record: CertifiedRecord
 
 
 def search(
-    levels: Callable[[Predictions], Float],
-    rule_at: Callable[[float], Decides],
+    paths: Callable[[Predictions], Sequence[Path[Rule]]],
     order_on: Predictions,
     certify_on: Predictions,
     constraint: RiskConstraint,
-) -> Found | NoExit:
-    """The laxest certified threshold, or `NoExit` with what is missing. Counts the rows that the constraint says.
+) -> Found[Rule] | NoExit:
+    """The laxest certified rule, or `NoExit` with what is missing. Counts the rows that the constraint says.
 
-    ``levels`` gives ``(levels,)`` thresholds, strict to lax, from those ordering rows that are counted, and ``rule_at``
-    the exit rule at a threshold. Raises `PolicyError` when a row both orders and certifies or none orders.
+    ``paths`` makes the paths of which one is tested from those ordering rows that are counted. Raises `PolicyError`
+    when a row both orders and certifies or none orders.
     """
     require_apart(order=order_on, certify=certify_on)
     if len(order_on) == 0:
         raise PolicyError("no row to order the thresholds on; give the rows that the model was selected on")
     order, rows = constraint.countable(order_on), constraint.countable(certify_on)
-    candidates = [(float(level), rule_at(float(level))) for level in levels(order)]
-    ordered = [rule.decide(order.scores) for _, rule in candidates]
-    tested = candidates[likeliest_start(ordered, order, rows.labels, constraint) :]
+    tested = most_promising(paths(order), order, rows.labels, constraint)
     result = fixed_sequence(tested, rows, constraint, order_rows_digest=ids_digest(order))
     if result.certificate is None or result.best is None:
         assert result.shortfall is not None
         return NoExit(constraint=constraint, sweep_results=result.levels, shortfall=result.shortfall)
     level = result.levels[result.best]
-    threshold, rule = tested[result.best]
+    _, rule = tested[result.best]
     record = CertifiedRecord(
         fnr_on_exits=fnr_on_exited(rule.decide(rows.scores), rows.labels).rate,
         coverage=level.coverage,
@@ -105,7 +102,7 @@ def search(
         sweep_results=result.levels,
         certificate=result.certificate,
     )
-    return Found(threshold, record)
+    return Found(rule, record)
 
 
 def require_apart(**rows: Predictions) -> None:
@@ -117,9 +114,3 @@ def require_apart(**rows: Predictions) -> None:
         if shared:
             raise PolicyError(f"{len(shared)} rows {used[shared[0]]} and {use}, e.g. {shared[0]}; split them apart")
         used.update(dict.fromkeys(ids, use))
-
-
-def quantile_levels(values: Float, size: int) -> Float:
-    """``(<= size,)`` quantiles of ``(n,)`` values, strict to lax, ending at the smallest; ties merge."""
-    steps = np.linspace(0, 1, size + 1)[:-1]
-    return np.unique(np.quantile(values, steps, method="inverted_cdf"))[::-1]

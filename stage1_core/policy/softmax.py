@@ -10,7 +10,8 @@ from pydantic import Field
 from stage1_core.config import FrozenModel
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.no_exit import NoExit
-from stage1_core.policy.search import CertifiedRecord, quantile_levels, search
+from stage1_core.policy.path import Path, quantile_levels
+from stage1_core.policy.search import CertifiedRecord, search
 from stage1_core.predictions import Boolean, Decisions, Float, Predictions, Scores
 from stage1_core.splits import Purpose
 
@@ -107,8 +108,11 @@ class SoftmaxPolicyConfig(FrozenModel):
         order_on.require(Purpose.SELECT_MODEL)
         certify_on.require(Purpose.CERTIFY_POLICY, Purpose.CERTIFY_UNCALIBRATED_POLICY)
         found = search(
-            self.grid.levels, lambda level: ThresholdExit(exit_threshold=level), order_on, certify_on, constraint
+            lambda order: [Path.of(self.grid.levels(order), lambda level: ThresholdExit(exit_threshold=level), order)],
+            order_on,
+            certify_on,
+            constraint,
         )
         if isinstance(found, NoExit):
             return found
-        return SoftmaxPolicy(exit_threshold=found.threshold, **dict(found.record))
+        return SoftmaxPolicy(**dict(found.rule), **dict(found.record))

@@ -16,13 +16,13 @@ from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Decisions, Float, Integer, Predictions
 
 
-def likeliest_start(
+def predicted_powers(
     candidates: Sequence[Decisions], order_on: Predictions, certify_labels: Integer, constraint: RiskConstraint
-) -> int:
-    """Index of the candidate with the largest predicted power, the last of equals.
+) -> Float:
+    """``(levels,)`` predicted probability that each candidate would be certified, were it tested alone.
 
-    ``candidates`` hold the decisions of each candidate on ``order_on`` (independent rows), strict to lax;
-    ``certify_labels`` is ``(n,)``. With a guard, the power is that of the demand that is hardest to meet.
+    ``candidates`` hold the decisions of each candidate on ``order_on`` (independent rows), ``certify_labels`` is
+    ``(n,)``. With a guard, the power is that of the demand that is hardest to meet.
     """
     labels = order_on.labels
     counts = np.array(
@@ -33,12 +33,19 @@ def likeliest_start(
         for pool in (labels, certify_labels)
     )
     ceilings = [demand.ceiling for demand in constraint.demands(candidates[0], labels)]
-    powers = [
-        predicted_power(counts[:, i, 0], counts[:, i, 1], order_pool[i], certify_pool[i], ceiling, constraint.delta)
-        for i, ceiling in enumerate(ceilings)
-    ]
-    power = np.min(powers, axis=0)
-    return len(power) - 1 - int(np.argmax(power[::-1]))
+    powers: Float = np.min(
+        [
+            predicted_power(counts[:, i, 0], counts[:, i, 1], order_pool[i], certify_pool[i], ceiling, constraint.delta)
+            for i, ceiling in enumerate(ceilings)
+        ],
+        axis=0,
+    )
+    return powers
+
+
+def likeliest_start(powers: Float) -> int:
+    """Index of the largest of ``(levels,)`` predicted powers, strict to lax; the last of equals."""
+    return len(powers) - 1 - int(np.argmax(powers[::-1]))
 
 
 def predicted_power(

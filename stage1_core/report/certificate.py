@@ -5,7 +5,7 @@ from __future__ import annotations
 from stage1_core.policy import AnyPolicy, NoExit
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.report.markup import Html, element, facts, section
-from stage1_core.report.wording import RISK_NAMES, percent, promise, seen
+from stage1_core.report.wording import RISK_NAMES, percent, promise, seen, threshold_name
 
 
 def certificate_section(policy: AnyPolicy, constraint: RiskConstraint) -> Html:
@@ -25,6 +25,7 @@ def certificate_section(policy: AnyPolicy, constraint: RiskConstraint) -> Html:
         "coverage when certified": percent(policy.coverage),
         "exit accuracy when certified": _accuracy(policy.exit_accuracy),
         "levels tested": f"{certificate.levels_tested} of {len(policy.sweep_results)}",
+        "levels differ in": threshold_name(policy)[1],
         "ordered on, certified on": f"{policy.order_split}, {policy.certify_split} ({certificate.purpose})",
         "certifying rows (sha256)": element("code", certificate.rows_digest),
         "ordering rows (sha256)": element("code", certificate.order_rows_digest),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stage1_core.policy import ScrcPolicy
 from stage1_core.report.certificate import certificate_section
+from stage1_core.report.class_calibration import class_calibration_section
 from stage1_core.report.comparison import comparison_section
 from stage1_core.report.contents import ReportContents
 from stage1_core.report.markup import Html, anchor, element, facts, section
+from stage1_core.report.method_promise import HEADING, method_promise_section
 from stage1_core.report.numbers import evaluation_section
 from stage1_core.report.page import Pictures, gallery, page
 from stage1_core.report.plain_data import plain_data
@@ -20,6 +23,9 @@ def release_report(contents: ReportContents) -> str:
     Raises `Stage1Error` for bytes that are no PNG and for a page of more than `LARGEST_BYTES`.
     """
     parts = [("Certificate", certificate_section(contents.policy, contents.constraint))]
+    if isinstance(contents.policy, ScrcPolicy):
+        parts.append((HEADING, method_promise_section(contents.policy)))
+        parts.append(("Calibration", class_calibration_section(contents.policy)))
     if contents.comparison is not None:
         parts.append(("Comparison", comparison_section(contents.comparison, contents.acceptance)))
     parts += [

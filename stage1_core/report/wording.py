@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from stage1_core.acceptance import Verdict
+from stage1_core.policy import AnyPolicy, ScrcPolicy
 from stage1_core.policy.constraint import RiskConstraint
 
 RISK_NAMES: Mapping[str, str] = MappingProxyType(
@@ -75,6 +76,22 @@ IDENTIFIERS: Mapping[str, str] = MappingProxyType(
 """What stored texts call things, and what people do. Names of one plain word are left to mean what they say."""
 IDENTIFIER = re.compile(rf"\b({'|'.join(IDENTIFIERS)})\b")
 PERCENT_SIGN = re.compile(r"(?<=\d)%")
+
+
+THRESHOLDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "lambda1": ("λ₁", "threshold λ₁ on P(stage A is right)"),
+        "lambda2": ("λ₂", "threshold λ₂ on the calibrated P(likelier class)"),
+    }
+)
+"""Symbols and names of the two thresholds of a policy that has two."""
+
+
+def threshold_name(policy: AnyPolicy) -> tuple[str, str]:
+    """Symbol and name of the threshold in which the certified levels differ."""
+    if isinstance(policy, ScrcPolicy):
+        return THRESHOLDS[policy.sweeps]
+    return "τ", "exit threshold τ, a probability"
 
 
 def readable(stored: str) -> str:

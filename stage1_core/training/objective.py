@@ -6,14 +6,15 @@ from typing import Annotated
 
 from pydantic import Field
 
+from stage1_core.training.conformal_risk import ConformalRiskConfig
 from stage1_core.training.correctness_gate import CorrectnessGateConfig
 from stage1_core.training.cross_entropy import CrossEntropyConfig
 from stage1_core.training.selective import SelectiveConfig
 
 ObjectiveConfig = Annotated[
-    CrossEntropyConfig | CorrectnessGateConfig | SelectiveConfig,
+    CrossEntropyConfig | CorrectnessGateConfig | SelectiveConfig | ConformalRiskConfig,
     Field(discriminator="kind"),
 ]
 """Every objective; `kind` tells them apart."""
 
-__all__ = ["CorrectnessGateConfig", "CrossEntropyConfig", "ObjectiveConfig", "SelectiveConfig"]
+__all__ = ["ConformalRiskConfig", "CorrectnessGateConfig", "CrossEntropyConfig", "ObjectiveConfig", "SelectiveConfig"]

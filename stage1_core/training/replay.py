@@ -14,24 +14,30 @@ from stage1_core.training.update import Closure
 class Replayable:
     """A closure whose second and later calls are of the same function as the first, and leave only gradients.
 
-    Dropout drops the same units again, and buffers of ``modules`` keep what the first call left in them: running
-    statistics of batch normalisation, and what an objective counts.
+    Dropout drops the same units again, and buffers of ``modules`` are again as the first call found them, for a loss
+    may depend on them. Afterwards they hold what the first call left: running statistics of batch normalisation, and
+    what an objective counts or remembers.
     """
 
     def __init__(self, closure: Closure, modules: Sequence[nn.Module]) -> None:
         self._closure = closure
         self._modules = modules
         self._draws: list[Tensor] = []
+        self._found: list[Tensor] = []
 
     def __call__(self) -> Tensor:
         """What the closure returns."""
         if not self._draws:
             self._draws = [generator.get_state() for generator in _generators()]
+            self._found = [buffer.clone() for buffer in self._buffers()]
             return self._closure()
         for generator, draws in zip(_generators(), self._draws, strict=True):
             generator.set_state(draws)
-        with _unchanged_buffers(self._modules):
+        with _holding(self._buffers(), self._found):
             return self._closure()
+
+    def _buffers(self) -> list[Tensor]:
+        return [buffer for module in self._modules for buffer in module.buffers()]
 
 
 def _generators() -> list[torch.Generator]:
@@ -40,12 +46,17 @@ def _generators() -> list[torch.Generator]:
 
 
 @contextmanager
-def _unchanged_buffers(modules: Sequence[nn.Module]) -> Iterator[None]:
-    buffers = [buffer for module in modules for buffer in module.buffers()]
+def _holding(buffers: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+    """Inside the block ``buffers`` hold ``values``, and afterwards again what they held before."""
     before = [buffer.clone() for buffer in buffers]
+    _write(buffers, values)
     try:
         yield
     finally:
-        with torch.no_grad():
-            for buffer, value in zip(buffers, before, strict=True):
-                buffer.copy_(value)
+        _write(buffers, before)
+
+
+@torch.no_grad()
+def _write(buffers: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for buffer, value in zip(buffers, values, strict=True):
+        buffer.copy_(value)

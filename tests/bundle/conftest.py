@@ -9,7 +9,7 @@ import pytest
 
 from stage1_core.bundle.contents import BundleContents
 from stage1_core.bundle.release import release_bundle
-from tests.bundle.toys import LONG_AGO, gated_contents, toy_contents
+from tests.bundle.toys import LONG_AGO, gated_contents, gated_scrc_contents, toy_contents
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +40,19 @@ def gate_released(gate_contents, tmp_path_factory) -> Path:
     """A bundle with a gate policy and stage B; never changed by a test."""
     folder = tmp_path_factory.mktemp("gate_released") / "bundle"
     release_bundle(gate_contents, folder, created_at=LONG_AGO)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scrc_contents(tmp_path_factory) -> BundleContents:
+    return gated_scrc_contents(tmp_path_factory.mktemp("scrc_run"))
+
+
+@pytest.fixture(scope="session")
+def scrc_released(scrc_contents, tmp_path_factory) -> Path:
+    """A bundle with an SCRC policy that selects by the gate; never changed by a test."""
+    folder = tmp_path_factory.mktemp("scrc_released") / "bundle"
+    release_bundle(scrc_contents, folder, created_at=LONG_AGO)
     return folder
 
 

@@ -5,12 +5,19 @@ import pytest
 from stage1_core.bundle.certification import certificate_problem
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.splits import Purpose
-from tests.bundle.toys import fitted_policy, gate_policy, no_exit_policy
+from tests.bundle.toys import fitted_policy, gate_policy, gated_scrc_policy, no_exit_policy, scrc_policy
+
+FITTED = {
+    "softmax": fitted_policy,
+    "gate": gate_policy,
+    "scrc in lambda1": scrc_policy,
+    "scrc in lambda2": gated_scrc_policy,
+}
 
 
-@pytest.fixture(scope="module", params=[fitted_policy, gate_policy], ids=["softmax", "gate"])
+@pytest.fixture(scope="module", params=FITTED)
 def policy(request):
-    return request.param()
+    return FITTED[request.param]()
 
 
 def test_a_fitted_policy_has_no_problem(policy):
@@ -39,7 +46,9 @@ def test_a_certificate_that_does_not_follow_from_its_counts_is_found(policy, cha
 
 
 def with_threshold(policy, value: float):
-    name = {"softmax": "exit_threshold", "gate": "gate_threshold"}[policy.kind]
+    name = (
+        policy.sweeps if policy.kind == "scrc" else {"softmax": "exit_threshold", "gate": "gate_threshold"}[policy.kind]
+    )
     return policy.model_copy(update={name: value})
 
 

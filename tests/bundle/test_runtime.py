@@ -116,7 +116,9 @@ def test_loading_is_said_to_take_this_long(released, capsys):
     assert isinstance(stage1, Stage1)
 
 
-def test_production_imports_no_orchestrator_tracker_or_training_code(released, pictures):
+@pytest.mark.parametrize("bundle_name", ["released", "scrc_released"])
+def test_production_imports_no_orchestrator_tracker_or_training_code(bundle_name, pictures, request):
+    folder = request.getfixturevalue(bundle_name)
     code = (
         "import sys; from stage1_core.bundle.runtime import load_bundle\n"
         "decision, = load_bundle(sys.argv[1]).decide([sys.argv[2]])\n"
@@ -125,7 +127,7 @@ def test_production_imports_no_orchestrator_tracker_or_training_code(released, p
         "print(decision.exited, sorted(unwanted & loaded))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(released), str(pictures[0])], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(folder), str(pictures[0])], capture_output=True, text=True, check=True
     )
     assert done.stdout.split(" ", 1)[1].strip() == "[]"
 

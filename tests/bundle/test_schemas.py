@@ -22,7 +22,7 @@ def test_every_schema_is_a_valid_schema_that_refuses_unknown_fields(name):
 
 
 def test_every_policy_of_the_union_has_a_schema_named_as_its_file():
-    assert {"thresholds", "gateparams", "noexitparams"} <= set(sealed_models())
+    assert {"thresholds", "gateparams", "scrcparams", "noexitparams"} <= set(sealed_models())
 
 
 @pytest.mark.parametrize("name", ["acceptance", "bundle", "golden", "model_card", "splits", "thresholds"])

@@ -23,11 +23,20 @@ from stage1_core.data.transforms import ResizeCenterCrop
 from stage1_core.model.backbone import load_backbone
 from stage1_core.model.backbone_config import RandomWeights, TimmBackboneConfig
 from stage1_core.model.head import Head, HeadConfig, build_head
-from stage1_core.policy import GatePolicy, GatePolicyConfig, NoExit, SoftmaxPolicy, SoftmaxPolicyConfig
+from stage1_core.policy import (
+    GatePolicy,
+    GatePolicyConfig,
+    NoExit,
+    ScrcPolicy,
+    ScrcPolicyConfig,
+    SoftmaxPolicy,
+    SoftmaxPolicyConfig,
+)
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Predictions, Scores
 from stage1_core.splits import Half, Purpose, Split
 from tests.policy.gated import gated_rows
+from tests.policy.pairs import pair_policy
 
 BACKBONE = TimmBackboneConfig(model="test_efficientnet", weights=RandomWeights(seed=1))
 TRANSFORM = ResizeCenterCrop(resize_px=40, crop_px=32)
@@ -70,6 +79,28 @@ def gate_policy() -> GatePolicy:
     return policy
 
 
+def gated_scrc_policy() -> ScrcPolicy:
+    """Selects by the gate; its certified levels differ in lambda2."""
+    rng = np.random.default_rng(4)
+    order, certify = (
+        gated_rows(rng, rows, purpose)
+        for rows, purpose in ((1500, Purpose.SELECT_MODEL), (4000, Purpose.CERTIFY_UNCALIBRATED_POLICY))
+    )
+    return pair_policy(order, certify, RiskConstraint(), lambda1=0.95, levels=(0.9, 0.75, 0.6))
+
+
+def scrc_policy() -> ScrcPolicy:
+    """Of a head without a gate: selects by the energy of the class logits and the confidence."""
+    policy = ScrcPolicyConfig().fit(
+        toy_predictions(Purpose.SELECT_MODEL, 1500, 1),
+        toy_predictions(Purpose.CERTIFY_UNCALIBRATED_POLICY, 3000, 2),
+        RiskConstraint(),
+    )
+    assert isinstance(policy, ScrcPolicy)
+    assert policy.selector.signal == "energy"
+    return policy
+
+
 def no_exit_policy() -> NoExit:
     policy = SoftmaxPolicyConfig().fit(
         toy_predictions(Purpose.SELECT_MODEL, 40, 1),
@@ -109,15 +140,14 @@ def spread_head(paths: list[Path], threshold: float) -> Head:
     return head
 
 
-def gated_head(paths: list[Path], policy: GatePolicy) -> Head:
-    """A head whose class margins, gate logits and auxiliary margins are spread, the gate's around the threshold."""
+def gated_head(paths: list[Path], edge: float) -> Head:
+    """A head whose class margins, gate logits and auxiliary margins are spread, the gate's around ``edge``."""
     backbone = load_backbone(BACKBONE, device="cpu")
     head = build_head(backbone.hidden, HeadConfig(hidden=16, gated=True), seed=3).eval()
     pixels = torch.stack([TRANSFORM.apply(open_picture(path)) for path in paths])
     with torch.no_grad():
         head.gate.weight.copy_(head.classes.weight.sum(dim=0))  # a fresh gate ignores the picture
         output = head(backbone(pixels))
-        edge = (logit(policy.gate_threshold) - policy.calibrator_params.offset) / policy.calibrator_params.slope
         scale = 2 / output.gate_logits.std()
         head.gate.weight *= scale
         head.gate.bias.mul_(scale).add_(edge - scale * output.gate_logits.median())
@@ -165,5 +195,15 @@ def gated_contents(folder: Path) -> BundleContents:
     """The same with a gated head and a gate policy that leaves the rest to stage B."""
     contents = toy_contents(folder)
     policy = gate_policy()
-    head = gated_head([candidate.path for candidate in contents.golden_candidates], policy)
+    edge = (logit(policy.gate_threshold) - policy.calibrator_params.offset) / policy.calibrator_params.slope
+    head = gated_head([candidate.path for candidate in contents.golden_candidates], edge)
+    return dataclasses.replace(contents, policy=policy, head=head)
+
+
+def gated_scrc_contents(folder: Path) -> BundleContents:
+    """The same with an SCRC policy, and gate logits spread around its lambda1."""
+    contents = toy_contents(folder)
+    policy = gated_scrc_policy()
+    edge = (logit(policy.lambda1) - policy.selector.offset) / policy.selector.signal_slope
+    head = gated_head([candidate.path for candidate in contents.golden_candidates], edge)
     return dataclasses.replace(contents, policy=policy, head=head)

@@ -31,7 +31,7 @@ def test_these_are_the_commands():
     assert {" ".join(words) for words in COMMANDS} >= {
         "demo", "run", "data", "data audit", "data split", "data import", "features", "train", "predict", "verify",
         "export", "doctor", "pages", "stack", "deploy", "registry", "promote", "rollback", "repair", "sweep", "metrics",
-        "evaluate",
+        "evaluate", "fit-policy", "decide",
     }  # fmt: skip
 
 
@@ -68,7 +68,9 @@ def test_the_version_is_printed(stage1):
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["run", "--help"], ["data", "audit", "--help"], ["--version"]], ids=" ".join
+    "words",
+    [["--help"], ["run", "--help"], ["data", "audit", "--help"], ["fit-policy", "--help"], ["--version"]],
+    ids=" ".join,
 )
 def test_help_loads_nothing_heavy(words):
     program = f"""

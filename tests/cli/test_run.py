@@ -34,7 +34,11 @@ def test_what_is_shown_is_the_whole_configuration(stage1, tmp_path, phase, recip
     ("where", "value", "said"),
     [
         (("gating",), 3, "gating: Extra inputs are not permitted (found 3)"),
-        (("comparison", "min_coverage_gain"), 0, "comparison.min_coverage_gain: Input should be greater than 0"),
+        (
+            ("comparison", "min_coverage_gain"),
+            -1,
+            "comparison.min_coverage_gain: Input should be greater than or equal",
+        ),
         (("training", "objective", "folds"), 1, "folds: Input should be greater than or equal to 2 (found 1)"),
         (("previous",), None, "previous: "),
         (("previous", "previous"), None, "previous.previous: "),

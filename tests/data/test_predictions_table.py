@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from stage1_core.data.predictions_table import read_predictions
+from stage1_core.data.predictions_table import read_predictions, read_scores
 from stage1_core.errors import DataError, Stage1Error
 from stage1_core.policy.softmax import ThresholdExit
 from stage1_core.predictions import Predictions, Scores
@@ -387,3 +387,34 @@ def test_a_line_with_too_many_fields_is_named(write_csv):
 
 def test_every_refusal_is_one_that_the_command_line_shows():
     assert issubclass(DataError, Stage1Error)
+
+
+def test_scores_need_no_labels(write):
+    found = read_scores(write(id=list("abcd"), logit=MARGINS))
+    assert found.scores.ids.tolist() == list("abcd")
+    assert found.scores.margin_logits.tolist() == MARGINS
+    assert found.labels is None
+
+
+@pytest.mark.parametrize("labels", [[1, 0, 1, -1], [1.0, 0.0, np.nan, 1.0], ["1", "0", "", "1"], ["a", "b", "c", "d"]])
+def test_labels_that_are_not_all_known_are_left_out_of_scores(write, labels):
+    found = read_scores(write(label=labels, logit=MARGINS))
+    assert len(found.scores) == 4
+    assert found.labels is None
+
+
+def test_known_labels_come_along_with_scores(write):
+    assert read_scores(write(label=LABELS, logit=MARGINS)).labels.tolist() == LABELS
+
+
+@pytest.mark.parametrize("columns", [{"label": LABELS}, {"id": list("abcd")}])
+def test_a_file_without_scores_is_refused(write, columns):
+    with pytest.raises(DataError, match="no scores"):
+        read_scores(write(**columns))
+
+
+def test_numbers_in_place_of_ids_can_tell_two_files_apart(write):
+    found = read_predictions(write(label=LABELS, logit=MARGINS), numbered="order ")
+    assert found.scores.ids.tolist() == [f"order {row}" for row in (1, 2, 3, 4)]
+    named = read_predictions(write(id=list("abcd"), label=LABELS, logit=MARGINS), numbered="order ")
+    assert named.scores.ids.tolist() == list("abcd")

@@ -49,7 +49,7 @@ def said_commands(text: str) -> set[tuple[str, ...]]:
     """Words behind each `stage1` of a code span or block, options and what follows them left out."""
     code = [*re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL), *re.findall(r"`([^`\n]+)`", text)]
     lines = [line.strip() for part in code for line in part.splitlines()]
-    calls = (re.match(r"stage1 ((?:--debug )?)([a-z]+(?: [a-z_]+)?)", line) for line in lines)
+    calls = (re.match(r"stage1 ((?:--debug )?)([a-z]+(?:-[a-z]+)*(?: [a-z_]+)?)", line) for line in lines)
     return {tuple(call[2].split()) for call in calls if call}
 
 

@@ -124,7 +124,9 @@ def step_states(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, list[str]]:
     import flows._adoption
     import flows._challenge
     import flows._conclusion
+    import flows._heads
     import flows.baseline
+    import flows.conformal
     import flows.domain_adaptation
     import flows.gate
     import flows.selective_evaluation
@@ -134,7 +136,9 @@ def step_states(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, list[str]]:
         flows._adoption,
         flows._challenge,
         flows._conclusion,
+        flows._heads,
         flows.baseline,
+        flows.conformal,
         flows.domain_adaptation,
         flows.gate,
         flows.selective_evaluation,

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run
-from prefect.client.schemas.objects import State
 
 from flows.domain_adaptation import domain_adaptation
 from flows.sharpness import sharpness
@@ -20,7 +15,6 @@ from stage1_core.adaptation.arm import ArmConfig
 from stage1_core.bundle.manifest import BundleManifest
 from stage1_core.bundle.runtime import load_bundle
 from stage1_core.bundle.verify import verify_bundle
-from stage1_core.data.access_log import AccessLog
 from stage1_core.data.ledger import SplitLedger
 from stage1_core.metrics.bootstrap import BootstrapConfig
 from stage1_core.model.adapters.config import FrozenBackboneConfig, FullFineTuningConfig, LoraAdapterConfig
@@ -37,32 +31,25 @@ from stage1_core.training.config import TrainingConfig
 from stage1_core.training.optimizer import AdamWConfig
 from tasks.arms import Judgement
 from tasks.features import FeatureSet
-from tasks.phase import ReleasedPhase
 from tests.conftest import working_in
-from tests.integration.toys import EVERY_TIME, draw_pictures, five_phases, toy_selective_training
+from tests.integration.ladder_runs import (
+    CERTIFIED,
+    OPENED,
+    THREE_PHASES,
+    LadderRun,
+    climb,
+    computed,
+    copied,
+    looks,
+    mlflow_run,
+)
+from tests.integration.toys import draw_pictures, five_phases, toy_selective_training
 from tests.model.backbone_folders import dinov3_vit
 
 pytestmark = pytest.mark.slow
 
-CERTIFIED, OPENED = "certified certify_uncalibrated_policy", "opened final_evaluation"
-THREE_PHASES = [CERTIFIED, OPENED, CERTIFIED, OPENED, "certified certify_policy"]
-"""Two releases, and a gate that was turned down."""
-SHOWN_EVERY_TIME = {"fingerprint_unlabeled", "publish_judgement", "publish_comparison", "publish_training"}
 OUT_OF_REACH = 0.9
 """No policy gains as much."""
-
-
-class FivePhases(NamedTuple):
-    """A run of all phases and where it lies."""
-
-    workspace: Path
-    config: SharpnessConfig
-    state: State[Any]
-
-    @property
-    def released(self) -> ReleasedPhase:
-        """What stands in the end."""
-        return self.state.result()
 
 
 def training(*, epochs: int, lr: float) -> TrainingConfig:
@@ -98,47 +85,26 @@ def adopting(pictures: Path, vit: Path) -> SharpnessConfig:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, prefect_api: None, empty_tracking_store: Path) -> FivePhases:
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, prefect_api: None, empty_tracking_store: Path
+) -> LadderRun[SharpnessConfig]:
     place = tmp_path_factory.mktemp("five")
-    folder = place / "workspace"
-    folder.mkdir()
-    shutil.copy(empty_tracking_store, folder / "mlflow.db")
     config = adopting(draw_pictures(place / "pictures", 600, faint=0.2), place / "vit")
-    with working_in(folder):
-        return FivePhases(folder, config, sharpness(config, return_state=True))
+    return climb(lambda whole: sharpness(whole, return_state=True), config, place / "workspace", empty_tracking_store)
 
 
 @pytest.fixture
-def five_phases_run(finished: FivePhases) -> Iterator[FivePhases]:
+def five_phases_run(finished: LadderRun[SharpnessConfig]) -> Iterator[LadderRun[SharpnessConfig]]:
     """Tests look at it and change nothing."""
     with working_in(finished.workspace):
         yield finished
 
 
 @pytest.fixture
-def again(finished: FivePhases, tmp_path: Path) -> Iterator[FivePhases]:
+def again(finished: LadderRun[SharpnessConfig], tmp_path: Path) -> Iterator[LadderRun[SharpnessConfig]]:
     """A copy of the workspace, in which phase 4 can be repeated with another wish."""
-    folder = shutil.copytree(finished.workspace, tmp_path / "workspace", symlinks=True)
-    with working_in(folder):
-        yield finished._replace(workspace=folder)
-
-
-def looks(workspace: Path) -> list[str]:
-    """At held-out rows, in their order."""
-    (log,) = (workspace / "ledgers").glob("*.jsonl")
-    return [f"{entry.event} {entry.purpose}" for entry in AccessLog(log).entries()]
-
-
-def mlflow_run(phase: str) -> Run:
-    """The newest."""
-    experiment = MlflowClient().get_experiment_by_name("stage1")
-    return MlflowClient().search_runs([experiment.experiment_id], f"run_name = '{phase}'")[0]
-
-
-def computed(step_states) -> set[str]:
-    """The cached steps that ran; all others were found."""
-    known = EVERY_TIME | SHOWN_EVERY_TIME
-    return {name for name, states in step_states.items() if name not in known and set(states) != {"Cached"}}
+    with copied(finished, tmp_path / "workspace") as run:
+        yield run
 
 
 def with_wish(config: SharpnessConfig, **changes: object) -> DomainAdaptationConfig:

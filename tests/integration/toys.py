@@ -20,6 +20,7 @@ from stage1_core.metrics.bootstrap import BootstrapConfig
 from stage1_core.model.backbone_config import RandomWeights, TimmBackboneConfig, TransformersBackboneConfig
 from stage1_core.model.head import HeadConfig
 from stage1_core.phases.baseline import BaselineAcceptance, BaselineConfig
+from stage1_core.phases.conformal import ConformalAcceptance, ConformalConfig
 from stage1_core.phases.domain_adaptation import DomainAdaptationConfig
 from stage1_core.phases.gate import GateAcceptance, GateConfig
 from stage1_core.phases.selective_evaluation import SelectiveEvaluationAcceptance, SelectiveEvaluationConfig
@@ -30,6 +31,7 @@ from stage1_core.policy.comparison import ComparisonConfig
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.training.batching import BatchConfig
 from stage1_core.training.config import TrainingConfig
+from stage1_core.training.conformal_risk import ConformalRiskConfig
 from stage1_core.training.correctness_gate import CorrectnessGateConfig
 from stage1_core.training.optimizer import AdamWConfig, FriendlySamConfig
 from stage1_core.training.selection import SelectionConfig, SelectionMetric
@@ -148,7 +150,7 @@ def five_phases(
     arms: tuple[ArmConfig, ...],
     softmax: SoftmaxPolicyConfig = ANY_THRESHOLD,
 ) -> SharpnessConfig:
-    """Every phase over a tiny ViT, two seeds each; margins wide enough for a few dozen rows.
+    """The phases up to F-SAM over a tiny ViT, two seeds each; margins wide enough for a few dozen rows.
 
     ``softmax`` are the thresholds of the second phase.
     """
@@ -184,4 +186,21 @@ def five_phases(
         choice=choice,
         comparison=comparison,
         release=ReleaseConfig(name="toy", version="0.5.0", golden_pictures=4),
+    )
+
+
+def six_phases(below: SharpnessConfig) -> ConformalConfig:
+    """SCRC over ``below``, with its seeds and margins; two seeds are too few for another head than the plain one."""
+    training = toy_gate_training()
+    assert isinstance(training.objective, CorrectnessGateConfig)
+    return ConformalConfig(
+        previous=below,
+        head=HeadConfig(hidden=16, gated=True),
+        training=training,
+        risk=ConformalRiskConfig(base=training.objective, train_max_fnr=0.1, calibration_rows=20),
+        seeds=below.seeds,
+        choice=ArmChoiceConfig(min_seeds=3),
+        comparison=below.comparison.model_copy(update={"min_coverage_gain": 0.0}),
+        acceptance=ConformalAcceptance(max_nll_increase=0.1, max_ece=0.2),
+        release=ReleaseConfig(name="toy", version="0.6.0", golden_pictures=4),
     )

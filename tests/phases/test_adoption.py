@@ -56,9 +56,13 @@ class TestAdoption:
         report = adoption_report(CONFIG, found.model_copy(update={"challenger": nothing}))
         assert "gate is certified: FAIL (157 more rows are needed" in report.summary()
 
-    def test_equality_is_never_better(self):
-        with pytest.raises(ValueError, match="greater than 0"):
-            ComparisonConfig(min_coverage_gain=0)
+    @pytest.mark.parametrize(("lower", "passed"), [(0.0, True), (-0.001, False)])
+    def test_where_no_gain_is_asked_for_nothing_may_be_lost(self, lower, passed):
+        assert adoption_report(ComparisonConfig(min_coverage_gain=0), comparison(coverage=lower)).passed is passed
+
+    def test_a_loss_cannot_be_allowed(self):
+        with pytest.raises(ValueError, match="greater than or equal to 0"):
+            ComparisonConfig(min_coverage_gain=-0.001)
 
 
 def compared_arms(*, measured: bool = True) -> ArmComparison:

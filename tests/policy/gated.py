@@ -44,3 +44,14 @@ def gated_rows(
     gates = rng.normal(np.where(right, 2.0, -1.0), 1.2)
     auxiliary = rng.normal(np.where(labels == 1, 2.0, -2.0), 1.5)
     return gated_of(margins, labels, gates, purpose, auxiliary=auxiliary, name=name)
+
+
+def paired_rows(rng: np.random.Generator, n: int, purpose: Purpose, *, name: str | None = None) -> Predictions:
+    """``n`` rows whose margins and gates each know something that the other does not.
+
+    Margins are 3 · N(± 1.3, 1); gate logits are N(2, 1.2) where their sign is right and N(-1, 1.2) where it is not.
+    """
+    labels = (rng.random(n) < 0.5).astype(np.int64)
+    margins = 3 * rng.normal(np.where(labels == 1, 1.3, -1.3))
+    gates = rng.normal(np.where((margins >= 0) == (labels == 1), 2.0, -1.0), 1.2)
+    return gated_of(margins, labels, gates, purpose, name=name)

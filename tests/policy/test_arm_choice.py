@@ -26,7 +26,7 @@ def compared(gains: dict[str, float], *, seed: int = 1, **recipes: object) -> Ar
 
 def chosen(config: ArmChoiceConfig = CONFIG, /, *, comparison: ArmComparison) -> ArmChoice:
     choice = choose_arm(config, comparison)
-    assert choice.acceptance.passed == (choice.chosen != choice.reference)
+    assert choice.acceptance.passed == (choice.chosen != choice.reference) == (not choice.reference_stays)
     return choice
 
 
@@ -42,6 +42,7 @@ def test_of_equally_good_arms_the_cheapest_is_adopted(better):
     assert choice.chosen == "lora"
     assert "cheapest" in choice.because
     assert choice.acceptance.phase == "lora instead of frozen"
+    assert choice.proof == (choice.acceptance,)
 
 
 def test_an_arm_that_is_better_than_what_is_cheaper_is_adopted():
@@ -55,6 +56,7 @@ def test_the_reference_stays_where_nothing_is_shown_to_be_better():
     choice = chosen(comparison=compared({"frozen": 0.0, "lora": 0.0, "full": 0.0}))
     assert choice.chosen == "frozen"
     assert not any(report.passed for report in choice.reports.values())
+    assert choice.proof == ()
 
 
 def test_an_exact_copy_of_the_reference_is_not_better():

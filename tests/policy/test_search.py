@@ -1,4 +1,4 @@
-"""What softmax and gate share, tested on both."""
+"""What all certified policies share, tested on each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ import pytest
 from stage1_core.errors import PolicyError
 from stage1_core.metrics.intervals import binomial_p_value, clopper_pearson_upper
 from stage1_core.metrics.risk import coverage, exit_error, fnr_on_exited
-from stage1_core.policy import GatePolicy, GatePolicyConfig, SoftmaxPolicy, SoftmaxPolicyConfig
+from stage1_core.policy import (
+    GatePolicy,
+    GatePolicyConfig,
+    ScrcPolicy,
+    ScrcPolicyConfig,
+    SoftmaxPolicy,
+    SoftmaxPolicyConfig,
+)
 from stage1_core.policy.certify import ids_digest
 from stage1_core.policy.constraint import RiskConstraint
-from stage1_core.policy.search import quantile_levels, require_apart
+from stage1_core.policy.search import require_apart
 from stage1_core.predictions import Predictions
-from tests.policy.gated import CALIBRATE, CERTIFY, ORDER, gated_of, gated_rows
+from tests.policy.gated import CALIBRATE, CERTIFY, ORDER, gated_of, gated_rows, paired_rows
 from tests.toys import make_predictions
 
 
@@ -36,7 +43,14 @@ def gate(rng: np.random.Generator, constraint: RiskConstraint) -> tuple[GatePoli
     return policy, certify
 
 
-each_policy = pytest.mark.parametrize("fit", [softmax, gate], ids=["softmax", "gate"])
+def scrc(rng: np.random.Generator, constraint: RiskConstraint) -> tuple[ScrcPolicy, Predictions]:
+    certify = paired_rows(rng, 2000, CERTIFY)
+    policy = ScrcPolicyConfig().fit(paired_rows(rng, 2000, ORDER), certify, constraint)
+    assert isinstance(policy, ScrcPolicy)
+    return policy, certify
+
+
+each_policy = pytest.mark.parametrize("fit", [softmax, gate, scrc], ids=["softmax", "gate", "scrc"])
 
 
 @each_policy
@@ -89,7 +103,7 @@ def test_at_its_strictest_nothing_exits(fit, rng: np.random.Generator):
 @each_policy
 def test_the_rule_in_words_names_the_threshold(fit, rng: np.random.Generator):
     policy, _ = fit(rng, RiskConstraint())
-    assert policy.rule_in_words().endswith(f"≥ {policy.threshold!r}")
+    assert f"≥ {policy.threshold!r} " in f"{policy.rule_in_words()} "
 
 
 def test_the_order_is_learnt_on_one_row_of_each_drive_and_the_certificate_says_which(rng: np.random.Generator):
@@ -102,16 +116,6 @@ def test_the_order_is_learnt_on_one_row_of_each_drive_and_the_certificate_says_w
     assert found == expected
     assert found.certificate.order_rows_digest == ids_digest(driven.independent()) != ids_digest(driven)
     assert found.certificate.rows_digest == ids_digest(certify)
-
-
-def test_levels_are_observed_values_from_strict_to_lax_and_end_at_the_smallest(rng: np.random.Generator):
-    values = rng.normal(size=300)
-    levels = quantile_levels(values, 20)
-    assert [np.count_nonzero(values >= level) for level in levels] == pytest.approx([*range(16, 300, 15), 300], abs=1)
-    assert (np.diff(levels) < 0).all()
-    assert set(levels) <= set(values)
-    assert levels[-1] == values.min()
-    assert len(quantile_levels(np.full(9, 0.5), 20)) == 1
 
 
 def test_sets_without_a_common_row_are_apart():

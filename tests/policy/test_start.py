@@ -6,7 +6,7 @@ from scipy.stats import binom
 
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.softmax import ThresholdExit
-from stage1_core.policy.start import likeliest_start, predicted_power
+from stage1_core.policy.start import likeliest_start, predicted_power, predicted_powers
 from stage1_core.predictions import Predictions
 from stage1_core.splits import Purpose
 from tests.toys import make_predictions
@@ -17,7 +17,7 @@ THRESHOLDS = np.linspace(0.999, 0.5, 40)
 def start(order: Predictions, positives: int, negatives: int = 500, constraint: RiskConstraint | None = None) -> int:
     decisions = [ThresholdExit(exit_threshold=float(t)).decide(order.scores) for t in THRESHOLDS]
     labels = np.repeat([1, 0], [positives, negatives])
-    return likeliest_start(decisions, order, labels, constraint or RiskConstraint())
+    return likeliest_start(predicted_powers(decisions, order, labels, constraint or RiskConstraint()))
 
 
 def exited_positives(order: Predictions, level: int) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stage1_core.policy import AnyPolicy, GatePolicy, NoExit, SoftmaxPolicy
+from stage1_core.policy import AnyPolicy, GatePolicy, NoExit, ScrcPolicy, SoftmaxPolicy
 from stage1_core.policy.comparison import PolicyComparison
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.evaluation import Measured
@@ -59,6 +59,20 @@ def gate() -> GatePolicy:
     policy = toys.gate_policy(3000)
     assert isinstance(policy, GatePolicy)
     return policy
+
+
+@pytest.fixture(scope="session")
+def scrc() -> ScrcPolicy:
+    policy = toys.scrc_policy(3000)
+    assert isinstance(policy, ScrcPolicy)
+    assert policy.sweeps == "lambda1"
+    return policy
+
+
+@pytest.fixture(scope="session")
+def pair() -> ScrcPolicy:
+    """An SCRC policy whose certified levels differ in lambda2."""
+    return toys.pair_policy(sooner=False)
 
 
 @pytest.fixture(scope="session")

@@ -174,9 +174,27 @@ def test_a_gate_is_reported_with_its_rule_cascade_transforms_and_comparison(gate
     assert "The gate is adopted in place of softmax. Coverage +" in text
 
 
+def test_a_policy_with_two_thresholds_is_reported_with_its_method_and_its_calibration(scrc, make_gated_rows):
+    text = Page(release_report(toys.contents(scrc, make_gated_rows(300), Verdict.PASS))).text
+    behind = text[text.index("Limits") :]
+    order = ["Fixed-sequence test", "In expectation, of selected rows", "On the 1,500 certifying rows", "Intervals are"]
+    assert sorted(order, key=behind.index) == order
+    assert "levels differ in threshold λ₁ on P(stage A is right)" in text
+    assert f"rule {scrc.rule_in_words()}" in text
+    for caption in ("Exit region", "Roadwork reliability"):
+        assert caption in text
+
+
 def test_what_was_not_tried_has_no_section(contents):
     text = Page(release_report(contents)).text
-    for heading in ("Cascade", "Other picture geometries", "Comparison", "AUGRC by gate"):
+    for heading in (
+        "Cascade",
+        "Other picture geometries",
+        "Comparison",
+        "AUGRC by gate",
+        "the method itself",
+        "Calibration",
+    ):
         assert heading not in text
 
 

@@ -20,17 +20,19 @@ from stage1_core.metrics.bootstrap import BootstrapConfig
 from stage1_core.metrics.intervals import clopper_pearson_lower, clopper_pearson_upper
 from stage1_core.metrics.suite import TransformQuality, model_quality
 from stage1_core.phases.selective_evaluation import KeptHead, kept_head_check
-from stage1_core.policy import AnyPolicy, GatePolicyConfig, SoftmaxPolicyConfig
+from stage1_core.policy import AnyPolicy, GatePolicyConfig, ScrcPolicy, ScrcPolicyConfig, SoftmaxPolicyConfig
 from stage1_core.policy.arm_choice import ArmChoice, ArmChoiceConfig, choose_arm
 from stage1_core.policy.arm_comparison import ArmComparison, compare_arms
 from stage1_core.policy.comparison import PolicyComparison, Side, compare
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.evaluation import Measured, evaluate
+from stage1_core.policy.scrc_exit import SoonerExit
 from stage1_core.predictions import Predictions, Scores
 from stage1_core.report.contents import ReportContents
 from stage1_core.report.figures.comparison import comparison_figure
 from stage1_core.report.release_figures import release_figures
 from stage1_core.splits import Purpose
+from tests.policy.pairs import pair_policy as fitted_pair
 from tests.policy.recipes import Recipes
 
 CONSTRAINT = RiskConstraint()
@@ -103,6 +105,25 @@ def gate_policy(certifying: int) -> AnyPolicy:
         CONSTRAINT,
         calibrate_on=gated_rows(800, seed=3, purpose=Purpose.FIT_CALIBRATOR),
     )
+
+
+@cache
+def scrc_policy(certifying: int) -> AnyPolicy:
+    """The SCRC policy that so many certifying rows give; its levels differ in lambda1."""
+    return ScrcPolicyConfig().fit(*scrc_rows(certifying), CONSTRAINT)
+
+
+def scrc_rows(certifying: int) -> tuple[Predictions, Predictions]:
+    """What that policy is fitted and certified on."""
+    order_on = gated_rows(800, seed=1, purpose=Purpose.SELECT_MODEL)
+    return order_on, gated_rows(certifying, seed=2, purpose=Purpose.CERTIFY_UNCALIBRATED_POLICY)
+
+
+@cache
+def pair_policy(*, sooner: bool) -> ScrcPolicy:
+    """Both thresholds decide something, and the certified levels differ in lambda2."""
+    positives = SoonerExit(lambda1=0.3, lambda2=0.6) if sooner else None
+    return fitted_pair(*scrc_rows(3000), CONSTRAINT, lambda1=0.5, positives=positives)
 
 
 @cache
@@ -199,7 +220,7 @@ def contents(policy: AnyPolicy, final: Predictions, verdict: Verdict, *, compare
     """A whole report of ``policy``: every section has something to show."""
     measured = measure(policy, final)
     against = comparison() if compared else None
-    figures = dict(release_figures(policy, CONSTRAINT, final, LOG, measured))
+    figures = dict(release_figures(policy, CONSTRAINT, final, LOG, measured, certified_on=final))
     if against is not None:
         figures["comparison"] = comparison_figure(against)
     selected = final.take(np.arange(len(final)) % 2 == 0)

@@ -5,6 +5,7 @@ import pytest
 from stage1_core.training.config import (
     TrainingConfig,
     cached_features_training,
+    conformal_risk_training,
     gate_training,
     historical_training,
     historical_training_of_second_version,
@@ -20,6 +21,7 @@ RECIPES = [
     selective_training(),
     gate_training(),
     selectivenet_training(),
+    conformal_risk_training(),
     sharpness_training(),
     historical_training(),
     historical_training_of_second_version(),
@@ -60,6 +62,14 @@ def test_the_objectives_of_the_gates_are_their_own():
     assert gate_training().objective.kind == "correctness_gate"
     assert selectivenet_training().objective.kind == "selective"
     assert selectivenet_training().batch.sizes == (256, 128, 64)
+
+
+def test_conformal_risk_is_trained_on_large_batches_and_chosen_by_what_it_minimises():
+    config = conformal_risk_training()
+    assert config.objective.kind == "conformal_risk"
+    assert (config.batch, config.epochs) == (selectivenet_training().batch, selectivenet_training().epochs)
+    assert config.selection.metric is SelectionMetric.VAL_LOSS
+    assert set(config.selection.keep_also) == {SelectionMetric.AUGRC, SelectionMetric.ACCURACY}
 
 
 def test_sharpness_differs_from_the_plain_training_by_what_is_around_its_adamw_alone():

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from stage1_core.training.checkpoint import latest_good, save_checkpoint
 from stage1_core.training.loop import train
-from stage1_core.training.objective import SelectiveConfig
+from stage1_core.training.objective import ConformalRiskConfig, SelectiveConfig
 from stage1_core.training.optimizer import FriendlySamConfig
 from tests.training.toys import feature_rows, select_rows, tiny_head, training
 
@@ -32,6 +32,7 @@ folder, pause = Path(sys.argv[1]), float(sys.argv[2])
 changes = {
     "defaults": {},
     "selective": {"objective": SelectiveConfig(warmup_epochs=1)},
+    "conformal_risk": {"objective": ConformalRiskConfig(train_max_fnr=0.1, calibration_rows=20, warmup_epochs=1)},
     "friendly_sam": {"optimizer": FriendlySamConfig()},
 }
 head, config = tiny_head(gated=True), training(epochs=5, **changes[sys.argv[3]])
@@ -53,7 +54,7 @@ def everything_in(checkpoint):
     return load_file(checkpoint / WEIGHTS) | load_file(checkpoint / TENSORS)
 
 
-@pytest.fixture(scope="module", params=["defaults", "selective", "friendly_sam"])
+@pytest.fixture(scope="module", params=["defaults", "selective", "conformal_risk", "friendly_sam"])
 def kind(request):
     return request.param
 

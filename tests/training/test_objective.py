@@ -14,7 +14,7 @@ from stage1_core.training.targets import Targets
 from tests.training.toys import feature_rows, tiny_head
 
 CONFIGS = [member() for member in get_args(get_args(ObjectiveConfig)[0])]
-COUNTS = np.array([50, 25])
+COUNTS = np.array([100, 50])
 
 each_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.kind)
 
@@ -28,8 +28,8 @@ def state_of(objective):
     return {name: value.clone() for name, value in objective.state_dict().items()}
 
 
-def test_the_union_has_three_members_told_apart_by_kind():
-    assert [config.kind for config in CONFIGS] == ["cross_entropy", "correctness_gate", "selective"]
+def test_the_union_has_four_members_told_apart_by_kind():
+    assert [config.kind for config in CONFIGS] == ["cross_entropy", "correctness_gate", "selective", "conformal_risk"]
 
 
 @each_config

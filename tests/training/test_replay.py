@@ -80,3 +80,14 @@ def test_gradients_of_a_later_call_are_those_of_the_first_where_the_weights_are(
     network.zero_grad()
     again()
     assert torch.equal(network[0].weight.grad, once)
+
+
+def test_a_loss_that_depends_on_a_buffer_finds_it_as_the_first_call_did(network):
+    def closure():
+        seen = network[1].num_batches_tracked.clone()
+        network(torch.randn(8, 6))
+        return seen
+
+    again = Replayable(closure, [network])
+    assert [again().item() for _ in range(3)] == [0, 0, 0]
+    assert network[1].num_batches_tracked == 1

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.special import expit
 
 from stage1_core.metrics.calibration_error import ece
 from stage1_core.metrics.intervals import clopper_pearson_lower, clopper_pearson_upper
-from stage1_core.policy import GatePolicy
+from stage1_core.policy import GatePolicy, ScrcPolicy
 from stage1_core.predictions import Boolean, Float, Predictions
 from stage1_core.report.figures import canvas
 from stage1_core.report.wording import percent
@@ -63,6 +64,44 @@ def gate_reliability(predictions: Predictions, policy: GatePolicy) -> Figure:
     return _diagram(stated, policy.probability(predictions.scores), _right(predictions))
 
 
+def roadwork_reliability(predictions: Predictions, policy: ScrcPolicy) -> Figure:
+    """Share of roadwork against P(roadwork) in ten bins, before and after the policy's calibration of the classes."""
+    figure = canvas.new_figure()
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    n = len(predictions)
+    canvas.dress(upper, y="share of roadwork")
+    canvas.dress(lower, x=f"P(roadwork) (n = {n:,})", y="pictures")
+    canvas.percent_axis(upper, "x")
+    canvas.percent_axis(upper, "y")
+    upper.set_xlim(0, 1)
+    if n == 0:
+        canvas.title(upper, "Reliability of P(roadwork)")
+        canvas.note(upper, "no pictures")
+        return canvas.describe(figure, "Reliability of P(roadwork): there are no pictures.")
+
+    roadwork: Boolean = predictions.labels == 1
+    upper.plot([0, 1], [0, 1], color=canvas.MUTED, linewidth=1.2, linestyle=(0, (5, 3)), label="perfectly calibrated")
+    errors = []
+    for name, scores, colour, width in (
+        ("before", predictions.scores, canvas.ORANGE, 0.09),
+        ("after", policy.calibrated(predictions.scores), canvas.BLUE, 0.05),
+    ):
+        probability = expit(scores.margin_logits)
+        bins = reliability_bins(probability, roadwork)
+        error = ece(probability, roadwork, N_BINS)
+        assert error is not None
+        errors.append(f"{percent(error)} {name}")
+        _draw_shares(upper, bins, colour, f"{name} calibration, exact 90 % interval")
+        lower.bar([b.middle for b in bins], [b.rows for b in bins], width=width, color=colour)
+    upper.set_ylim(0, 1.02)
+    lower.yaxis.set_major_locator(canvas.whole_numbers(3))
+    canvas.title(upper, f"ECE of P(roadwork): {', '.join(errors)} calibration")
+    canvas.legend_below(upper)
+    return canvas.describe(
+        figure, f"Reliability of P(roadwork) over {n} pictures. ECE {', '.join(errors)} calibration."
+    )
+
+
 class Stated(NamedTuple):
     """The probability that a diagram holds against what came true."""
 
@@ -106,8 +145,13 @@ def _diagram(stated: Stated, probability: Float, correct: Boolean) -> Figure:
 
 def _draw_accuracy(axes: Axes, bins: list[Bin]) -> None:
     axes.plot([0, 1], [0, 1], color=canvas.MUTED, linewidth=1.2, linestyle=(0, (5, 3)), label="perfectly calibrated")
-    middles = [b.middle for b in bins]
-    axes.bar(middles, [b.accuracy for b in bins], width=0.09, color=canvas.BLUE, alpha=0.22)
+    axes.bar([b.middle for b in bins], [b.accuracy for b in bins], width=0.09, color=canvas.BLUE, alpha=0.22)
+    _draw_shares(axes, bins, canvas.BLUE, "accuracy at mean confidence, exact 90 % interval")
+    axes.set_ylim(0, 1.02)
+
+
+def _draw_shares(axes: Axes, bins: list[Bin], colour: str, label: str) -> None:
+    """What came true of each bin, with its exact interval, at the mean of what was stated."""
     lows = [b.accuracy - clopper_pearson_lower(b.right, b.rows, BAR_CONFIDENCE) for b in bins]
     highs = [clopper_pearson_upper(b.right, b.rows, BAR_CONFIDENCE) - b.accuracy for b in bins]
     axes.errorbar(
@@ -118,10 +162,9 @@ def _draw_accuracy(axes: Axes, bins: list[Bin]) -> None:
         markersize=7,
         linewidth=1.8,
         capsize=4,
-        color=canvas.BLUE,
-        label="accuracy at mean confidence, exact 90 % interval",
+        color=colour,
+        label=label,
     )
-    axes.set_ylim(0, 1.02)
 
 
 def _draw_counts(axes: Axes, bins: list[Bin]) -> None:

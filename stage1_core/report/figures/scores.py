@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -77,7 +78,7 @@ def _count_exits(axes: Axes, decisions: Decisions, labels: Integer, label: int) 
         canvas.corner(axes, text, side=side, alarm=wrong)
 
 
-def name_probabilities(axes: Axes, reach: float) -> None:
+def name_probabilities(axes: Axes, reach: float, which: Literal["x", "y"] = "x") -> None:
     """Ticks of a logit axis as probabilities: powers of ten, as many as fit, on either side of one half."""
     decades = math.floor(reach / math.log(10))
     step = max(1, math.ceil(decades / TICKS_EACH_SIDE))
@@ -87,7 +88,7 @@ def name_probabilities(axes: Axes, reach: float) -> None:
         place = float(logit(10.0**-exponent))
         places += [place, -place]
         names += [f"{10.0**-exponent:g}", f"{1 - 10.0**-exponent:g}" if exponent <= 4 else f"1 − {10.0**-exponent:g}"]
-    axes.set_xticks(places, labels=names)
+    (axes.xaxis if which == "x" else axes.yaxis).set_ticks(places, labels=names)
 
 
 def _words(decisions: Decisions, labels: Integer) -> str:

@@ -14,7 +14,7 @@ from stage1_core.policy.certify import SweepLevel, certified_level
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Float
 from stage1_core.report.figures import canvas
-from stage1_core.report.wording import RISK_NAMES, percent
+from stage1_core.report.wording import RISK_NAMES, percent, threshold_name
 
 THRESHOLD_TICKS = 6
 
@@ -28,6 +28,7 @@ def certificate_sweep(policy: AnyPolicy, constraint: RiskConstraint) -> Figure:
     figure = canvas.new_figure()
     axes = figure.add_subplot()
     levels = policy.sweep_results
+    symbol, name = threshold_name(policy)
     risk = RISK_NAMES[constraint.risk]
     rows = levels[0].rows if levels else 0
     canvas.dress(axes, x=f"coverage: share that exits (n = {rows:,} certifying rows)", y=risk)
@@ -58,7 +59,7 @@ def certificate_sweep(policy: AnyPolicy, constraint: RiskConstraint) -> Figure:
     )
     if policy.threshold is not None:
         level = certified_level(levels, policy.threshold)
-        _mark_operating_point(axes, level, _estimate(level).upper_bound(constraint.confidence))
+        _mark_operating_point(axes, level, _estimate(level).upper_bound(constraint.confidence), symbol)
         finding = f"Certified: {percent(_coverage(level))} exit, {risk} ≤ {percent(constraint.max_risk)}"
         finding += f" with {percent(constraint.confidence)} confidence"
     else:
@@ -67,7 +68,7 @@ def certificate_sweep(policy: AnyPolicy, constraint: RiskConstraint) -> Figure:
     low, high = axes.get_xlim()
     high = min(high, 1.005)
     axes.set_xlim(min(max(low, -0.005), high - 0.1), high)
-    _name_thresholds(axes, levels)
+    _name_thresholds(axes, levels, name)
     canvas.title(axes, finding)
     canvas.legend_below(axes)
     tested = min(len(levels), certified + 1)
@@ -109,13 +110,15 @@ def _draw_levels(
         axes.plot(coverage[certified], shown[certified], marker, color=canvas.VERMILLION, markersize=9, label=label)
 
 
-def _mark_operating_point(axes: Axes, level: SweepLevel, bound: float) -> None:
+def _mark_operating_point(axes: Axes, level: SweepLevel, bound: float, symbol: str) -> None:
     axes.axvline(_coverage(level), color=canvas.BLUE, linewidth=1, alpha=0.5)
-    label = f"operating point τ = {level.threshold:.5g}: {level.events} of {level.trials}, bound {percent(bound)}"
+    label = (
+        f"operating point {symbol} = {level.threshold:.5g}: {level.events} of {level.trials}, bound {percent(bound)}"
+    )
     canvas.ring(axes, _coverage(level), bound, colour=canvas.BLUE, label=label)
 
 
-def _name_thresholds(axes: Axes, levels: Sequence[SweepLevel]) -> None:
+def _name_thresholds(axes: Axes, levels: Sequence[SweepLevel], name: str) -> None:
     """Thresholds on the upper edge, at a few levels that lie far enough apart to be read."""
     low, high = axes.get_xlim()
     places: list[float] = []
@@ -129,7 +132,7 @@ def _name_thresholds(axes: Axes, levels: Sequence[SweepLevel]) -> None:
     upper.set_xticks(places, labels=names)
     upper.tick_params(colors=canvas.MUTED, labelcolor=canvas.MUTED, labelsize=canvas.SMALL_POINTS)
     upper.spines["top"].set_visible(False)
-    upper.set_xlabel("exit threshold τ, a probability: strict → lax", fontsize=canvas.SMALL_POINTS, color=canvas.MUTED)
+    upper.set_xlabel(f"{name}: strict → lax", fontsize=canvas.SMALL_POINTS, color=canvas.MUTED)
 
 
 def _estimate(level: SweepLevel) -> RiskEstimate:

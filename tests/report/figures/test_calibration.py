@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from stage1_core.metrics.calibration_error import ece
-from stage1_core.report.figures.calibration import reliability, reliability_bins
+from stage1_core.report.figures.calibration import reliability, reliability_bins, roadwork_reliability
 from stage1_core.report.figures.canvas import png_bytes
+from stage1_core.report.wording import percent
 
 
 def _correct(rows):
@@ -47,3 +49,22 @@ def test_the_counts_are_written_on_the_bars(make_rows):
 @pytest.mark.parametrize("n", [0, 1])
 def test_few_or_no_pictures_can_be_drawn(make_rows, n):
     assert png_bytes(reliability(make_rows(n)))
+
+
+def test_the_calibration_of_the_classes_is_shown_with_the_error_before_and_after(make_gated_rows, pair):
+    rows = make_gated_rows(700)
+    figure = roadwork_reliability(rows, pair)
+    before, after = (expit(scores.margin_logits) for scores in (rows.scores, pair.calibrated(rows.scores)))
+    errors = [percent(ece(probability, rows.labels == 1, 10)) for probability in (before, after)]
+    assert errors[0] != errors[1]
+    assert (
+        figure.axes[0].get_title(loc="left") == f"ECE of P(roadwork): {errors[0]} before, {errors[1]} after calibration"
+    )
+    counted = [sum(bar.get_height() for bar in bars) for bars in figure.axes[1].containers]
+    assert counted == [700, 700]
+
+
+def test_no_pictures_have_no_reliability_before_or_after(make_gated_rows, pair):
+    figure = roadwork_reliability(make_gated_rows(0), pair)
+    assert "no pictures" in [text.get_text() for text in figure.axes[0].texts]
+    assert png_bytes(figure)

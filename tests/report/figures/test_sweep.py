@@ -131,3 +131,18 @@ def test_the_legend_of_large_counts_stays_on_the_paper(certified, constraint):
     box = figure.legends[0].get_window_extent()
     assert box.x0 >= figure.bbox.x0
     assert box.x1 <= figure.bbox.x1
+
+
+def test_the_axis_and_the_operating_point_name_the_threshold_in_which_levels_differ(certified, scrc, pair, constraint):
+    names = {
+        certified: "exit threshold τ",
+        scrc: "threshold λ₁ on P(stage A is right)",
+        pair: "threshold λ₂ on the cal",
+    }
+    for policy, name in names.items():
+        figure = certificate_sweep(policy, constraint)
+        (upper,) = figure.axes[0].child_axes
+        assert upper.get_xlabel().startswith(name)
+        assert upper.get_xlabel().endswith("strict → lax")
+        symbol = next(symbol for symbol in ("τ", "λ₁", "λ₂") if symbol in name)
+        assert _line(figure, f"operating point {symbol} = {policy.threshold:.5g}") is not None

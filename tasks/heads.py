@@ -1,4 +1,4 @@
-"""Tasks that train the same head with different optimizers."""
+"""Tasks that train the same head on cached features by different recipes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stage1_core.bundle.artifact import ArtifactKind, ArtifactRef
 from stage1_core.config import FrozenModel
 from stage1_core.data.ledger import SplitLedger
 from stage1_core.model.head import HeadConfig
-from stage1_core.phases.sharpness import stability_report
+from stage1_core.phases.stability import stability_report
 from stage1_core.training.config import TrainingConfig
 from stage1_core.training.epoch_log import read_numbers
 from stage1_core.training.session import LOG_FILE
@@ -28,12 +28,21 @@ from tasks.features import feature_rows
 from tasks.training import training_identity
 
 
-class OptimizedRecipe(FrozenModel):
-    """A head's training with one optimizer."""
+class HeadRecipe(FrozenModel):
+    """A head, trained by one recipe."""
 
     recipe: TrainedRecipe
     heads: tuple[ArtifactRef, ...]
     """By seed, each with its metrics.csv."""
+
+
+class JudgedHeads(FrozenModel):
+    """A head, trained by several recipes, and which of them was chosen."""
+
+    trained: tuple[HeadRecipe, ...]
+    stability: ArtifactRef
+    """Whether every training went downhill."""
+    judged: ArtifactRef
 
 
 @task
@@ -44,7 +53,7 @@ def train_with(
     seeds: Sequence[int],
     ledger: ArtifactRef,
     features: ArtifactRef,
-) -> OptimizedRecipe:
+) -> HeadRecipe:
     """Train the head with every seed; killed, it goes on where it was."""
     splits, inputs = load_ledger(ledger), [ledger, features]
     with device_slot(), progress(f"training {name}") as on_progress:
@@ -54,11 +63,11 @@ def train_with(
     runs = [
         TrainedSeed(seed=one.seed, rows=seed_predictions(splits, one.scores, inputs), cost=one.cost) for one in trained
     ]
-    return OptimizedRecipe(recipe=TrainedRecipe(name=name, runs=tuple(runs), head=heads[0]), heads=tuple(heads))
+    return HeadRecipe(recipe=TrainedRecipe(name=name, runs=tuple(runs), head=heads[0]), heads=tuple(heads))
 
 
 @task
-def check_stability(trained: Sequence[OptimizedRecipe]) -> ArtifactRef:
+def check_stability(trained: Sequence[HeadRecipe]) -> ArtifactRef:
     """Whether every training went downhill."""
     logs = {one.recipe.name: [read_numbers(store().open(head) / LOG_FILE) for head in one.heads] for one in trained}
     inputs = [head for one in trained for head in one.heads]
