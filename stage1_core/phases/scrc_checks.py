@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit
 
 from stage1_core.acceptance import AcceptanceCheck, Direction, FactCheck, ValueCheck
 from stage1_core.metrics.risk import fnr_on_exited
 from stage1_core.policy import ScrcPolicy
 from stage1_core.policy.native_guarantee import FixedSelection, NativeGuarantee, native_guarantee
 from stage1_core.policy.scrc import ClassCalibration
-from stage1_core.policy.selective_conformal import SelectiveScores, decide_batch
+from stage1_core.policy.selective_conformal import decide_batch
 from stage1_core.predictions import Decisions, Predictions, Scores
 
 
@@ -83,20 +82,16 @@ def promise_of(policy: ScrcPolicy, rows: Predictions) -> NativeGuarantee:
     """What SCRC-I itself promises from ``rows``, for the lambda1 that the policy records it for."""
     recorded = policy.bounds
     selection = FixedSelection(lambda1=recorded.lambda1)
-    scores = _selective_scores(policy, rows)
+    scores = policy.selective(rows.scores)
     return native_guarantee(scores, rows.labels, selection, alpha=recorded.alpha, delta_s=recorded.delta_s)
 
 
 def batch_sets(policy: ScrcPolicy, rows: Predictions, batch: Predictions) -> Decisions:
     """SCRC-T's decisions for ``batch``, calibrated on ``rows``, with the share selected that the policy selects."""
     laxest = policy.lambda1 if policy.positives is None else min(policy.lambda1, policy.positives.lambda1)
-    calibration, pictures = (_selective_scores(policy, part) for part in (rows, batch))
+    calibration, pictures = (policy.selective(part.scores) for part in (rows, batch))
     rate = float((calibration.selection >= laxest).mean())
     return decide_batch(calibration, rows.labels, pictures, selection_rate=rate, alpha=policy.constraint.max_risk)
-
-
-def _selective_scores(policy: ScrcPolicy, rows: Predictions) -> SelectiveScores:
-    return SelectiveScores(policy.read(rows.scores).selection, expit(policy.calibrated(rows.scores).margin_logits))
 
 
 def _counts(promise: NativeGuarantee) -> tuple[int | None, ...]:

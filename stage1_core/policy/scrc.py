@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
-from scipy.special import expit
 
 from stage1_core.calibration import AnyClassCalibrator, AnyClassCalibratorConfig, DirichletConfig, TemperatureConfig
 from stage1_core.config import FrozenModel
@@ -20,7 +19,6 @@ from stage1_core.policy.no_exit import NoExit
 from stage1_core.policy.scrc_exit import NOTHING_SELECTED, ScrcExit
 from stage1_core.policy.scrc_paths import GRID, ScrcGrid, scrc_paths
 from stage1_core.policy.search import CertifiedRecord, Found, require_apart, search
-from stage1_core.policy.selective_conformal import SelectiveScores
 from stage1_core.predictions import Predictions
 from stage1_core.splits import Purpose
 
@@ -127,8 +125,8 @@ def _bounds(found: Found[ScrcExit], rows: Predictions, constraint: RiskConstrain
     """For a lambda1 that VAL_SELECT chose, as the guarantee needs it: where it was swept, the first of the sweep."""
     rule = found.rule
     lambda1 = found.record.sweep_results[0].threshold if rule.sweeps == "lambda1" else rule.lambda1
-    scores = SelectiveScores(rule.read(rows.scores).selection, expit(rule.calibrated(rows.scores).margin_logits))
     selection = FixedSelection(lambda1=lambda1)
+    scores = rule.selective(rows.scores)
     return native_guarantee(scores, rows.labels, selection, alpha=constraint.max_risk, delta_s=delta_s)
 
 

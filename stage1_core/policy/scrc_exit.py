@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import Field
+from scipy.special import expit
 
 from stage1_core.calibration import AnyClassCalibrator
 from stage1_core.config import FrozenModel
 from stage1_core.policy.selection import Selector
+from stage1_core.policy.selective_conformal import SelectiveScores
 from stage1_core.predictions import Boolean, Decisions, Float, Integer, Scores
 
 NOTHING_SELECTED = 2.0
@@ -71,6 +73,10 @@ class ScrcExit(FrozenModel):
         calibrated = self.calibrated(scores)
         selection = self.selector.probability(scores, calibrated)
         return ScrcReading(selection, calibrated.confidence, calibrated.likelier_class)
+
+    def selective(self, scores: Scores) -> SelectiveScores:
+        """What the method's own promises are made of: selection score and calibrated P(roadwork)."""
+        return SelectiveScores(self.read(scores).selection, expit(self.calibrated(scores).margin_logits))
 
     def decide(self, scores: Scores) -> Decisions:
         """{likelier class} where both thresholds are reached, {0, 1} elsewhere. A tie of the classes is a 1."""
