@@ -71,7 +71,7 @@ class ScrcPolicyConfig(FrozenModel):
 
     kind: Literal["scrc"] = "scrc"
     calibrator: AnyClassCalibratorConfig = DirichletConfig()
-    """From class logits to calibrated ones."""
+    """From class logits to calibrated ones. Temperature scaling is tried beside it."""
     grid: ScrcGrid = GRID
     """The candidate pairs."""
     delta_s: Annotated[float, Field(gt=0, lt=1)] = 0.05

@@ -33,7 +33,7 @@ ALLOWED = CONSTRAINT.delta + 3 * np.sqrt(CONSTRAINT.delta * (1 - CONSTRAINT.delt
 """A violation rate that a valid search exceeds in about one of a thousand runs of this file."""
 
 GRID = ScrcGrid(size=20, selection_levels=4)
-"""Coarse, for time: 7 paths of 20 levels."""
+"""Coarse, for time."""
 DEFAULT = ScrcPolicyConfig(grid=GRID)
 SOONER = ScrcPolicyConfig(grid=ScrcGrid(size=20, selection_levels=2, positives="sooner"))
 FINE = ScrcGrid(size=100, selection_levels=3)
