@@ -38,8 +38,8 @@ class ScrcGrid(FrozenModel):
     pair_handicap: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Predicted coverage, a fraction, by which a path with a lambda1 of its own must be ahead of the simple ones."""
     positives: Literal["alike", "sooner"] = "alike"
-    """Whether pictures that are called 1 may exit at laxer thresholds. That is where most coverage is, and it is paid
-    for in false alarms: "sooner" needs a ceiling for them, constraint.max_fpr_on_exited or max_exit_error."""
+    """Whether pictures that are called 1 may exit at laxer thresholds. Then more can exit, and it is paid for in false
+    alarms: "sooner" needs a ceiling for them, constraint.max_fpr_on_exited or max_exit_error."""
 
     def require_guard(self, constraint: RiskConstraint) -> None:
         """Raise `PolicyError` where positives shall exit sooner and nothing bounds false alarms."""
