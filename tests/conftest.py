@@ -68,6 +68,21 @@ def prefect_api() -> Iterator[None]:
         temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
     ):
         yield
+        give_up_undelivered_events(seconds=30)
+
+
+def give_up_undelivered_events(seconds: float) -> None:
+    """Let go of Prefect's workers that deliver events where they are not done in time.
+
+    One was seen to wait for ever, without any connection, for what an event is related to (Prefect 3.8, after tests
+    that talk to several servers). The harness waits for it without limit, and so does the interpreter when it ends.
+    """
+    from prefect.events.worker import EventsWorker
+
+    workers = tuple(EventsWorker._instances.values())
+    EventsWorker.drain_all(timeout=seconds, at_exit=False)
+    for worker in workers:
+        worker._loop.call_soon_threadsafe(worker._done_event.set)
 
 
 @pytest.fixture(scope="session")
