@@ -64,6 +64,12 @@ class ScrcExit(FrozenModel):
         """The level in force of the threshold that is swept, a probability."""
         return self.lambda1 if self.sweeps == "lambda1" else self.lambda2
 
+    @property
+    def exits_sooner(self) -> bool:
+        """Whether a picture that is called 1 may exit where none that is called 0 does; at lax levels none is left."""
+        sooner = self.positives
+        return sooner is not None and (sooner.lambda1 < self.lambda1 or sooner.lambda2 < self.lambda2)
+
     def calibrated(self, scores: Scores) -> Scores:
         """The same scores with calibrated class logits, whose likelier class is the one that exits."""
         return replace(scores, logits=self.class_calibrator.class_logits(scores.logits))
@@ -93,7 +99,7 @@ class ScrcExit(FrozenModel):
     def rule_in_words(self) -> str:
         """Which pictures exit."""
         rule = f"P(stage A is right) ≥ {self.lambda1!r} and calibrated P(likelier class) ≥ {self.lambda2!r}"
-        if self.positives is None:
+        if self.positives is None or not self.exits_sooner:
             return rule
         sooner = f"P(stage A is right) ≥ {self.positives.lambda1!r} and P ≥ {self.positives.lambda2!r}"
         return f"{rule}; called roadwork already where {sooner}"

@@ -126,6 +126,12 @@ class TestRule:
         assert (sooner.label[alike.exited] == alike.label[alike.exited]).all()
         assert (sooner.label[sooner.exited & ~alike.exited] == 1).all()
 
+    def test_where_the_certified_level_is_as_lax_for_both_classes_nothing_exits_sooner(self):
+        lax = rule(0.4, 0.6, positives=SoonerExit(lambda1=0.42, lambda2=0.65))
+        assert not lax.exits_sooner
+        assert lax.rule_in_words() == rule(0.4, 0.6).rule_in_words()
+        assert rule(0.4, 0.7, positives=SoonerExit(lambda1=0.42, lambda2=0.65)).exits_sooner
+
     def test_the_words_name_every_threshold(self):
         words = rule(0.81, 0.93, positives=SoonerExit(lambda1=0.42, lambda2=0.65)).rule_in_words()
         assert all(number in words for number in ("0.81", "0.93", "0.42", "0.65"))

@@ -77,7 +77,7 @@ def _frame(selection: Float, confidence: Float, policy: ScrcPolicy) -> tuple[flo
 def _draw_region(axes: Axes, policy: ScrcPolicy, call: int) -> None:
     """Both thresholds as lines, those for pictures that are called roadwork in their own chart."""
     _draw_rule(axes, policy.lambda1, policy.lambda2, (0, (5, 3)), "λ₁ = {:.4g}, λ₂ = {:.4g}")
-    if policy.positives is None:
+    if policy.positives is None or not policy.exits_sooner:
         return
     dots, name = (0, (1, 2)), "called roadwork: λ₁ = {:.4g}, λ₂ = {:.4g}"
     if call == 1:
