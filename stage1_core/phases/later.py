@@ -40,7 +40,7 @@ class PhaseBelow(Protocol):
         ...
 
 
-class LaterPhase:
+class StandsOnAnother:
     """A phase with a `previous` one, whose data, backbone, geometry and promise are its own: the two compare."""
 
     if TYPE_CHECKING:
@@ -69,6 +69,10 @@ class LaterPhase:
     def constraint(self) -> RiskConstraint:
         """The promise of the phases below: whatever challenges a release is compared at the same certificate."""
         return self.previous.constraint
+
+
+class LaterPhase(StandsOnAnother):
+    """One that is evaluated as the phases below are."""
 
     @property
     def bootstrap(self) -> BootstrapConfig:

@@ -10,17 +10,15 @@ from pydantic import Field, model_validator
 from stage1_core.acceptance import AcceptanceCheck, AcceptanceReport, Direction, FactCheck, ValueCheck
 from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.config import FrozenModel
-from stage1_core.data.config import DataConfig
 from stage1_core.data.transforms import EvalTransform, Letterbox
 from stage1_core.metrics.agreement import cross_checks, range_checks
 from stage1_core.metrics.bootstrap import BootstrapConfig
 from stage1_core.metrics.suite import Evaluation, ModelQuality
-from stage1_core.model.backbone import BackboneConfig
 from stage1_core.model.head import HeadConfig
 from stage1_core.phases.baseline import BaselineConfig
 from stage1_core.phases.checks import accuracy_check, certificate_checks
+from stage1_core.phases.later import StandsOnAnother
 from stage1_core.policy import AnyPolicy, SoftmaxPolicyConfig
-from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Predictions
 from stage1_core.training.config import TrainingConfig, selective_training
 from stage1_core.training.selection import SelectionMetric
@@ -40,7 +38,7 @@ class SelectiveEvaluationAcceptance(FrozenModel):
     """Smallest share of VAL_CALIB rows that must exit."""
 
 
-class SelectiveEvaluationConfig(FrozenModel):
+class SelectiveEvaluationConfig(StandsOnAnother, FrozenModel):
     """Everything that determines a release whose epoch was chosen by AUGRC; it stands on a baseline."""
 
     previous: BaselineConfig
@@ -69,29 +67,9 @@ class SelectiveEvaluationConfig(FrozenModel):
         return self
 
     @property
-    def data(self) -> DataConfig:
-        """Sources, audit and split of the baseline."""
-        return self.previous.data
-
-    @property
-    def backbone(self) -> BackboneConfig:
-        """The baseline's."""
-        return self.previous.backbone
-
-    @property
-    def transform(self) -> EvalTransform:
-        """The baseline's."""
-        return self.previous.transform
-
-    @property
     def head(self) -> HeadConfig:
         """Shape of the baseline's head."""
         return self.previous.head
-
-    @property
-    def constraint(self) -> RiskConstraint:
-        """The baseline's promise."""
-        return self.previous.constraint
 
 
 class KeptHead(FrozenModel):

@@ -82,7 +82,8 @@ class ScrcExit(FrozenModel):
 
     def selective(self, scores: Scores) -> SelectiveScores:
         """What the method's own promises are made of: selection score and calibrated P(roadwork)."""
-        return SelectiveScores(self.read(scores).selection, expit(self.calibrated(scores).margin_logits))
+        calibrated = self.calibrated(scores)
+        return SelectiveScores(self.selector.probability(scores, calibrated), expit(calibrated.margin_logits))
 
     def decide(self, scores: Scores) -> Decisions:
         """{likelier class} where both thresholds are reached, {0, 1} elsewhere. A tie of the classes is a 1."""
