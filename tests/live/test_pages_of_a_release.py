@@ -208,11 +208,11 @@ def test_a_person_approves_the_promotion_in_the_page(stack, first_run, pages, pa
     answer.fill("Ada", "Approver")
     answer.fill(dialog.locator("code").last.inner_text(), "Code")
     answer.fill("good", "Reason")
-    answer.submit("Resume")
+    pages.send(answer, "resume", "Resume")
     expect(pages.notice().first).to_contain_text("'good' is too short")
     picture(page, "approval-refused")
     answer.fill("first certified bundle", "Reason")
-    answer.submit("Resume")
+    pages.send(answer, "resume", "Resume")
     expect(dialog).to_be_hidden()
     assert pages.end() == "Completed"
     picture(page, "promotion-completed")
