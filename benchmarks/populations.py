@@ -66,6 +66,31 @@ def stepped(below: float, above: float, edge: float) -> Population:
     return Population(scores)
 
 
+def any_population(draw: np.random.Generator) -> Population:
+    """One that ``draw`` makes up: any of the traits above, and heavy tails and wrong labels besides."""
+    distance = draw.uniform(1.1, 2.3)
+    tails = float(draw.choice([3.0, 6.0, np.inf]))
+    sharpness = np.exp(draw.uniform(-1, 2))
+    shift = draw.normal(0, 0.7)
+    blind_share, wrong_labels = draw.choice([0.0, 0.0, 0.004, 0.01, 0.02]), draw.choice([0.0, 0.0, 0.002, 0.01])
+    gate: Callable[..., Float] | None = draw.choice(np.array([None, complementary, echoing, useless]))
+    knows_blind = draw.random() < 0.5
+
+    def scores(rng: np.random.Generator, labels: Integer) -> Drawn:
+        n = len(labels)
+        noise = rng.normal(size=n) if np.isinf(tails) else rng.standard_t(tails, n) * np.sqrt((tails - 2) / tails)
+        seen = np.where(rng.random(n) < wrong_labels, 1 - labels, labels)
+        blind = (seen == 1) & (rng.random(n) < blind_share)
+        x = np.where(blind, -distance - 1 - 0.3 * np.abs(noise), np.where(seen == 1, distance, -distance) + noise)
+        margins = sharpness * (2 * distance * x + shift)
+        if gate is None:
+            return margins, None
+        right = (margins >= 0) == (labels == 1)
+        return margins, gate(rng, x, right | (blind & (not knows_blind)))
+
+    return Population(scores, prevalence=draw.uniform(0.08, 0.6))
+
+
 def complementary(rng: np.random.Generator, x: Float, right: Boolean) -> Float:
     """A gate that knows something else than the margin."""
     return rng.normal(np.where(right, 1.0, -1.0))

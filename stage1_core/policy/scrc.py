@@ -114,11 +114,11 @@ class ScrcPolicyConfig(FrozenModel):
     def _calibrators(self, rows: Predictions) -> list[AnyClassCalibrator]:
         """The configured one, and temperature scaling, which calls each picture as the model does: where one class is
         rare, better probabilities may call it so seldom that the FNR suffers. What promises more is tested."""
-        fitted = self.calibrator.fit(rows.scores.logits, rows.labels)
-        with suppress(CalibrationError):
-            temperature = TemperatureConfig().fit(rows.scores.logits, rows.labels)
-            return [fitted] if temperature == fitted else [fitted, temperature]
-        return [fitted]
+        fitted: list[AnyClassCalibrator] = [self.calibrator.fit(rows.scores.logits, rows.labels)]
+        if self.calibrator != TemperatureConfig():
+            with suppress(CalibrationError):
+                fitted.append(TemperatureConfig().fit(rows.scores.logits, rows.labels))
+        return fitted
 
 
 def _bounds(found: Found[ScrcExit], rows: Predictions, constraint: RiskConstraint, delta_s: float) -> NativeGuarantee:
