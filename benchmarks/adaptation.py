@@ -1,4 +1,4 @@
-"""What each of the default arms costs: trained parameters, rate, memory, and what is left of it after merging.
+"""What each of the default arms costs, and what steps of F-SAM and of ExPLoRA's objectives cost beside plain ones.
 
 A vision transformer of DINOv3's architecture and the shipped one's size, with random weights, and its head are trained
 end to end on small JPEG pictures. Each arm has a process of its own, since a CPU's peak memory is that of the process.
@@ -6,7 +6,11 @@ end to end on small JPEG pictures. Each arm has a process of its own, since a CP
 decodes, augments, validates and saves. Medians of the epochs after the first. The rate of the merged backbone is
 compared with that of the one it was made of, in turns; 1 is expected.
 
-    python -m benchmarks.adaptation [--pictures 256] [--epochs 3] [--device cpu]
+`f-sam` is a head on cached features, 128 rows of 1,280 features a step: the time of a step over that of AdamW's.
+`explora` is a step on 16 pictures of the same vision transformer: the rate of each objective over that of the default.
+Both are medians of ratios, taken in turns.
+
+    python -m benchmarks.adaptation [--pictures 256] [--epochs 3] [--rounds 9] [--device cpu] [--arm f-sam]
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +33,10 @@ import torch
 
 from benchmarks.feature_extraction import made_pictures
 from stage1_core.adaptation.arm import ArmConfig, SharedRecipe, default_arms
+from stage1_core.adaptation.config import ExploraConfig, MaskedAutoencoder, SimMim
 from stage1_core.adaptation.distillation import save_student, untrained_student
 from stage1_core.adaptation.distillation_config import StudentConfig
+from stage1_core.adaptation.learner import MaskedLearner
 from stage1_core.adaptation.picture_arm import PictureArm
 from stage1_core.data.loading import PicturesDataset, available_cores, sensible_workers
 from stage1_core.data.transforms import ProcessorGeometry
@@ -36,23 +44,31 @@ from stage1_core.model.adapters.adapted import AdaptedBackbone, merge
 from stage1_core.model.backbone import Backbone, load_backbone
 from stage1_core.model.backbone_config import TransformersBackboneConfig
 from stage1_core.model.device import VARIABLE, best_device
+from stage1_core.model.head import HeadConfig, build_head
 from stage1_core.splits import Purpose
+from stage1_core.training.config import cached_features_training, sharpness_training
+from stage1_core.training.execution import make_accelerator
 from stage1_core.training.loop import EpochResult, train
 from stage1_core.training.rows import FeatureRows
 from stage1_core.training.state import load_weights
 
 SIZE = StudentConfig()
 SHARED = SharedRecipe()
+FEATURES = 1280
 TRANSFORM = ProcessorGeometry(height_px=SIZE.input_px, width_px=SIZE.input_px)
 
 
 def main() -> None:
     """Print one JSON object."""
-    arms = {arm.name: arm for arm in default_arms()}
+    arms: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
+        **{arm.name: partial(measured, arm) for arm in default_arms()},
+        "f-sam": sharpness,
+        "explora": objectives,
+    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=256, help="pictures to fit on (default 256)")
     parser.add_argument("--epochs", type=int, default=3, help="epochs, the first of which does not count (default 3)")
-    parser.add_argument("--rounds", type=int, default=9, help="rounds of inference (default 9)")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds of what is compared in turns (default 9)")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where (default cpu)")
     parser.add_argument("--arm", choices=arms, help="only this one, in this process")
     options = parser.parse_args()
@@ -60,7 +76,7 @@ def main() -> None:
         parser.error("the first epoch does not count; give --epochs 2 or more")
     os.environ[VARIABLE] = options.device
     if options.arm:
-        print(json.dumps(measured(arms[options.arm], options.pictures, options.epochs, options.rounds)))
+        print(json.dumps(arms[options.arm](options)))
         return
     command = [sys.executable, "-m", "benchmarks.adaptation", *sys.argv[1:], "--arm"]
     outputs = {name: subprocess.run([*command, name], check=True, stdout=subprocess.PIPE).stdout for name in arms}
@@ -73,10 +89,11 @@ def main() -> None:
     print(json.dumps(report, indent=2))
 
 
-def measured(arm: ArmConfig, pictures: int, epochs: int, rounds: int) -> dict[str, float]:
+def measured(arm: ArmConfig, options: argparse.Namespace) -> dict[str, float]:
     """The numbers of one arm."""
+    pictures = options.pictures
     fitting = arm.training.model_copy(
-        update={"epochs": epochs, "selection": arm.training.selection.model_copy(update={"patience": None})}
+        update={"epochs": options.epochs, "selection": arm.training.selection.model_copy(update={"patience": None})}
     )
     with tempfile.TemporaryDirectory() as place:
         save_student(untrained_student(SIZE, seed=0), SIZE, Path(place) / "vit")
@@ -109,8 +126,53 @@ def measured(arm: ArmConfig, pictures: int, epochs: int, rounds: int) -> dict[st
             "pictures_per_second_of_steps": statistics.median(steps[1:]),
             "seconds_an_epoch": statistics.median(epoch.seconds for epoch in whole[1:]),
             "peak_memory_mib": max(epoch.peak_memory_bytes for epoch in whole[1:]) / 2**20,
-            "merged_rate_of_frozen": rate_of_first(merge(adapted).to(device), frozen, rounds),
+            "merged_rate_of_frozen": rate_of_first(merge(adapted).to(device), frozen, options.rounds),
         }
+
+
+def sharpness(options: argparse.Namespace) -> dict[str, float]:
+    """F-SAM's step over AdamW's, from epochs in turns."""
+    rng = np.random.default_rng(0)
+
+    def rows(purpose: Purpose, count: int) -> FeatureRows:
+        ids = np.array([f"{purpose}/{number}" for number in range(count)])
+        return FeatureRows.of(
+            purpose, ids, rng.standard_normal((count, FEATURES), dtype=np.float32), np.arange(count) % 2
+        )
+
+    fit, select = rows(Purpose.FIT_WEIGHTS, 20 * 128), rows(Purpose.SELECT_MODEL, 128)
+    plain, friendly = (
+        train(
+            build_head(FEATURES, HeadConfig(), seed=0),
+            fit,
+            select,
+            config.model_copy(update={"epochs": options.rounds + 1}),
+        )
+        for config in (cached_features_training(), sharpness_training())
+    )
+    ratios = [one.images_per_second / other.images_per_second for one, other in zip(plain, friendly, strict=True)]
+    return {"step_of_adamw": statistics.median(ratios[1:])}
+
+
+def objectives(options: argparse.Namespace) -> dict[str, float]:
+    """Rate of each of ExPLoRA's objectives over that of the default one."""
+    kinds = (ExploraConfig().objective, SimMim(), MaskedAutoencoder())
+    with tempfile.TemporaryDirectory() as place:
+        save_student(untrained_student(SIZE, seed=0), SIZE, Path(place))
+        backbone = load_backbone(TransformersBackboneConfig(model=place), device=best_device())
+    learners = [MaskedLearner(backbone, ExploraConfig(objective=kind), make_accelerator("auto")) for kind in kinds]
+    pixels = torch.rand(16, 3, *backbone.input_size)
+
+    def seconds(learner: MaskedLearner) -> float:
+        began = time.perf_counter()
+        learner.step(pixels, torch.Generator().manual_seed(0)).item()  # waits for the GPU
+        return time.perf_counter() - began
+
+    rounds = [[seconds(learner) for learner in learners] for _ in range(options.rounds + 1)]
+    return {
+        f"{kind.kind}_of_default": statistics.median(taken[0] / taken[place] for taken in rounds[1:])
+        for place, kind in enumerate(kinds)
+    }
 
 
 def labelled_pictures(folder: Path, count: int) -> pd.DataFrame:

@@ -52,8 +52,8 @@ def tallies(number: int, draws: int) -> dict[str, Tally]:
 def table(found: Sequence[Mapping[str, Tally]]) -> list[str]:
     """One row for each method, over all populations."""
     lines = [
-        f"| method | certified | broken | most broken | coverage | {REFERENCE} gains | it is behind |",
-        "|---|---|---|---|---|---|---|",
+        f"| method | certified | broken | most broken | coverage | FPR on exited | {REFERENCE} gains | it is behind |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name in METHODS:
         made = [tallied[name] for tallied in found]
@@ -64,10 +64,12 @@ def table(found: Sequence[Mapping[str, Tally]]) -> list[str]:
         low, high = (
             stats.t.interval(0.95, len(gains) - 1, gains.mean(), stats.sem(gains)) if gains.any() else (0.0, 0.0)
         )
+        alarms = np.mean([alarm for tally in made for alarm in tally.false_alarms])
         behind = sum(_behind(tallied[REFERENCE], tallied[name]) for tallied in found)
         lines.append(
             f"| {name} | {certified:.3f} | {sum(broken) / draws:.3f} | {max(broken)} of {draws // len(made)} "
-            f"| {_means(made).mean():.3f} | {gains.mean():+.3f} ({low:+.3f} to {high:+.3f}) | {behind} of {len(made)} |"
+            f"| {_means(made).mean():.3f} | {100 * alarms:.1f} % "
+            f"| {gains.mean():+.3f} ({low:+.3f} to {high:+.3f}) | {behind} of {len(made)} |"
         )
     return lines
 

@@ -109,8 +109,8 @@ class DockerPool(FrozenModel):
     """MLflow server as containers reach it."""
     workspace_volume: str = "stage1-workspace"
     """Docker volume, or folder of the host, that holds the workspace."""
-    gpus_per_run: int = Field(default=1, ge=0)
-    """0: containers without a GPU."""
+    gpu: bool = True
+    """Containers see every GPU of their machine, and a step takes one that is free; off: none."""
     shm_size: Annotated[str, Field(pattern=DOCKER_SIZE)] = "8g"
     """Shared memory, through which loaders hand over pictures."""
     user: Annotated[str, Field(pattern=NOT_ROOT)] = "1000:1000"

@@ -17,20 +17,31 @@ WORKSPACE = "/workspace"
 GPU_RESOURCE = "nvidia.com/gpu"
 
 
+RESULTS_BELOW_WORKSPACE = "prefect/results"
+"""Where results of steps lie, for every worker that sees the workspace: by them a run goes on where it stopped."""
+
+
 def process_template(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Runs as processes, which inherit the worker's environment; ``environment`` wins over it."""
+    """Runs as processes, which inherit the worker's environment; ``environment`` wins over it.
+
+    Workers replace ``{{ $NAME }}`` by their own variable.
+    """
     template = _default("prefect", "process")
-    _variable(template, "env", default=dict(environment))
+    results = f"{{{{ $STAGE1_ARTIFACTS }}}}/{RESULTS_BELOW_WORKSPACE}"
+    _variable(template, "env", default={"PREFECT_RESULTS_LOCAL_STORAGE_PATH": results, **environment})
     return template
 
 
 def docker_template(pool: DockerPool, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Runs as containers with the workspace mounted, and GPUs if ``pool`` wants any."""
+    """Runs as containers with the workspace mounted, and all GPUs of their machine if ``pool`` wants any.
+
+    With a number instead of all, Docker gives every container the same ones, beginning with the first.
+    """
     template = _default("prefect-docker", "docker")
     template["job_configuration"]["container_create_kwargs"] = {
         name: f"{{{{ {name} }}}}" for name in ("device_requests", "shm_size", "user")
     }
-    gpus = [{"driver": "nvidia", "count": pool.gpus_per_run, "capabilities": [["gpu"]]}]
+    gpus = [{"driver": "nvidia", "count": -1, "capabilities": [["gpu"]]}]
     _variable(template, "env", default={**_inside_containers(pool.mlflow_url), **environment})
     _variable(template, "image", default=pool.image)
     _variable(template, "auto_remove", default=True)
@@ -42,7 +53,7 @@ def docker_template(pool: DockerPool, environment: Mapping[str, str]) -> dict[st
         description="Devices of the container, as `docker run --gpus` asks for them; an empty list for none.",
         type="array",
         items=_DEVICE_REQUEST,
-        default=gpus if pool.gpus_per_run else [],
+        default=gpus if pool.gpu else [],
     )
     _shared_memory(template, pool.shm_size, "Size of /dev/shm with its unit, like 8g.", DOCKER_SIZE)
     _variable(
@@ -173,7 +184,7 @@ def _inside_containers(mlflow_url: str) -> dict[str, str]:
     """A container has nothing of the worker's environment but Prefect's own address."""
     return {
         "STAGE1_ARTIFACTS": WORKSPACE,
-        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": f"{WORKSPACE}/prefect/results",
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": f"{WORKSPACE}/{RESULTS_BELOW_WORKSPACE}",
         "MLFLOW_TRACKING_URI": mlflow_url,
     }
 

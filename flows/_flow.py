@@ -9,9 +9,11 @@ from typing import ParamSpec, TypeVar, cast
 
 import prefect
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from stage1_core.errors import NotAdopted, NothingToDo, PhaseRejected, PromotionRefused
+from tasks._workspace import require_lasting_places
 from tasks.open_runs import open_runs_closed
 from tasks.phase import ReleasedPhase
 
@@ -28,11 +30,15 @@ def flow(name: str) -> Callable[[Callable[P, R]], prefect.Flow[P, R]]:
 
     A gate may also raise `NotAdopted`, or `NothingToDo`: the run then ends as Completed, under that name, and its
     result is what goes on standing. A parent gets that and goes on with it.
+
+    A run of a deployment fails with `Stage1Error` before it does anything where all that it keeps would be deleted.
     """
 
     def decorate(body: Callable[P, R]) -> prefect.Flow[P, R]:
         @functools.wraps(body)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            if _is_of_a_deployment():
+                require_lasting_places()
             try:
                 with open_runs_closed():
                     return body(*args, **kwargs)
@@ -45,6 +51,11 @@ def flow(name: str) -> Callable[[Callable[P, R]], prefect.Flow[P, R]]:
         return prefect.flow(name=name, log_prints=False)(run)
 
     return decorate
+
+
+def _is_of_a_deployment() -> bool:
+    context = FlowRunContext.get()
+    return bool(context and context.flow_run and context.flow_run.deployment_id)
 
 
 def _state(answer: PhaseRejected | PromotionRefused | NotAdopted | NothingToDo) -> State[object]:

@@ -66,9 +66,10 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def to_yaml(config: FrozenModel) -> str:
-    """The whole configuration, defaults included, in the order of its fields."""
-    return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+def to_yaml(config: FrozenModel, *, only_chosen: bool = False) -> str:
+    """The configuration in the order of its fields: all of it, or ``only_chosen`` what was not left to the defaults."""
+    content = config.model_dump(mode="json", exclude_unset=only_chosen)
+    return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def read_data_config(path: Path) -> DataConfig:

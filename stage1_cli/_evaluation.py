@@ -81,7 +81,8 @@ def note_independence(rows: Predictions) -> None:
     else:
         counted = len(rows.independent())
         note(
-            f"{len(rows)} rows in {groups} groups: exact bounds count one row for each group and class, {counted} rows"
+            f"{len(rows)} rows in {groups} groups: exact bounds count one row of each group and class, {counted} rows, "
+            "or one of each group where a rate counts both classes together"
         )
 
 
@@ -89,7 +90,7 @@ def _tables(evaluation: Evaluation) -> Iterator[Table]:
     from stage1_core.report.wording import percent
 
     sure = percent(evaluation.confidence)
-    yield exits_table(f"Exits, one row for each group and class: exact bounds, one-sided {sure}", evaluation.exits)
+    yield exits_table(f"Exits, independent rows: exact bounds, one-sided {sure}", evaluation.exits)
     if evaluation.exits_on_all_rows != evaluation.exits:
         yield exits_table("Exits, all rows: rows of a group resemble each other", evaluation.exits_on_all_rows)
     if evaluation.cascade is not None:

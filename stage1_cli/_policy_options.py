@@ -55,7 +55,12 @@ MaxFnr = Annotated[
     typer.Option(min=1e-6, max=0.1, help="Ceiling of the FNR on exited, a fraction; 0.02 if absent."),
 ]
 MaxExitError = Annotated[
-    float | None, typer.Option(min=1e-6, max=0.999, help="Ceiling of the exit error, certified together with the risk.")
+    float | None,
+    typer.Option(
+        min=1e-6,
+        max=0.999,
+        help="Ceiling of the exit error, certified together with the FNR; with --risk exit_error alone, at most 0.1.",
+    ),
 ]
 MaxFpr = Annotated[
     float | None,
@@ -67,6 +72,14 @@ OrderFile = Annotated[
 CalibrateFile = Annotated[
     Path | None, typer.Option(help="gate alone: rows that calibrate it; if absent, a share of the predictions.")
 ]
+
+_OPTIONS = {
+    "max_risk": "--max-fnr",
+    "max_exit_error": "--max-exit-error",
+    "max_fpr_on_exited": "--max-fpr",
+    "confidence": "--confidence",
+}
+"""The option behind a field of the promise."""
 
 
 def promise_of(
@@ -96,7 +109,11 @@ def promise_of(
         )
     except ValidationError as error:
         first = error.errors()[0]
-        raise Stage1Error(f"{first['loc'][0]} is {first['input']}: {first['msg']}") from error
+        field = str(next(iter(first["loc"]), "promise"))
+        option = _OPTIONS.get(field, field)
+        if field == "max_risk" and risk is Risk.EXIT_ERROR:
+            option = "with --risk exit_error, --max-exit-error"
+        raise Stage1Error(f"{option} is {first['input']}: {first['msg']}; correct it") from error
 
 
 def config_of(kind: Kind, grid_size: int, signal: Signal | None, positives: Positives | None) -> AnyPolicyConfig:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,14 +25,18 @@ from stage1_cli._policy_options import (
 from stage1_cli.bundles import RowFormat
 
 if TYPE_CHECKING:
-    from stage1_core.policy import AnyPolicyConfig
     from stage1_core.policy.constraint import RiskConstraint
     from stage1_core.policy.fitting import PolicyFit
     from stage1_core.predictions import Decisions, Integer, Predictions
-    from stage1_core.splits import Purpose
 
 NO_EXIT = 3
 """Exit code of a fit that could certify nothing. An error has 2."""
+
+MANY_CERTAIN = 0.05
+"""Share of rows with a confidence of 1 that is remarked on."""
+
+MANY_FALSE_ALARMS = 0.05
+"""FPR on exited, a fraction, that is remarked on where no ceiling was asked for."""
 
 
 def fit_policy(
@@ -76,19 +79,21 @@ def fit_policy(
 
     Exit code 3 says that nothing could be certified, and what is missing; the policy then lets nothing exit.
     """
-    from stage1_cli._evaluation import note_independence, require_place
+    from stage1_cli._evaluation import note, note_independence, require_place
     from stage1_cli._policy_options import config_of, promise_of
+    from stage1_cli._policy_parts import parts_of
     from stage1_core.data.replacing import replaced_file
     from stage1_core.errors import Stage1Error
     from stage1_core.policy.fitting import fit_policy as fitted
     from stage1_core.splits import Purpose
 
     require_place(output)
+    _require_other_file(output, predictions, order, calibrate)
     if output.exists() and not force:
         raise Stage1Error(f"{output} exists; give another --output, or --force to replace it")
     constraint = promise_of(risk, max_fnr, max_exit_error, max_fpr, confidence, counting)
     config = config_of(kind, grid_size, signal, positives)
-    parts = _parts(
+    parts = parts_of(
         config,
         predictions,
         files={Purpose.SELECT_MODEL: order, Purpose.FIT_CALIBRATOR: calibrate},
@@ -103,6 +108,8 @@ def fit_policy(
         typer.echo(fit.to_json(), nl=False)
     else:
         _show(fit, constraint)
+    for remark in _remarks(fit, kind, parts[config.certifies_on], constraint):
+        note(remark)
     if fit.no_exit_reason is not None:
         typer.echo(f"{fit.no_exit_reason}; {output} lets nothing exit", err=True)
         raise typer.Exit(NO_EXIT)
@@ -128,6 +135,7 @@ def decide(
     from stage1_core.report.wording import percent
 
     require_place(output)
+    _require_other_file(output, policy, scores)
     rule = read_policy(policy)
     if rule.no_exit_reason is not None:
         note(f"{rule.no_exit_reason}; the policy lets nothing exit")
@@ -146,40 +154,33 @@ def decide(
         note(_counted(decisions, rows.labels))
 
 
-def _parts(
-    config: AnyPolicyConfig,
-    predictions: Path,
-    *,
-    files: Mapping[Purpose, Path | None],
-    shares: Mapping[Purpose, float],
-    seed: int,
-) -> dict[Purpose, Predictions]:
-    """Rows for each purpose that ``config`` is fitted on: those of ``files``, the others out of ``predictions``."""
-    from stage1_core.data.predictions_table import read_predictions
-    from stage1_core.digests import digest_of_file
+def _require_other_file(output: Path | None, *inputs: Path | None) -> None:
+    """Raise `Stage1Error` where ``output`` would take the place of a file that is read."""
     from stage1_core.errors import Stage1Error
-    from stage1_core.policy.fitting import purposes
-    from stage1_core.policy.parts import PART_NAMES, as_part, divided
 
-    wanted = purposes(config)
-    given = {purpose: path for purpose, path in files.items() if path is not None}
-    for purpose in given:
-        if purpose not in wanted:
-            raise Stage1Error(f"a {config.kind} policy has nothing to {PART_NAMES[purpose]}; leave that file out")
-    rows = read_predictions(predictions)
-    cut = {purpose: Fraction(str(shares[purpose])) for purpose in wanted[:-1] if purpose not in given}
-    rest = 1 - sum(cut.values(), Fraction(0))
-    if rest <= 0:
-        raise Stage1Error(f"shares of {float(1 - rest):g} in all leave no row to certify; make them smaller")
-    parts = divided(rows, {**cut, config.certifies_on: rest}, seed=seed)
-    contents = {digest_of_file(predictions): predictions}
-    for purpose, path in given.items():
-        found = read_predictions(path, numbered=f"{PART_NAMES[purpose]} ")
-        twin = contents.setdefault(digest_of_file(path), path)
-        if twin is not path:
-            raise Stage1Error(f"{path} and {twin} are the same file twice; give rows that no other part has")
-        parts[purpose] = as_part(found, purpose)
-    return {purpose: parts[purpose] for purpose in wanted}
+    if output is None or not output.exists():
+        return
+    for path in inputs:
+        if path is not None and path.exists() and output.samefile(path):
+            raise Stage1Error(f"{output} is read here and would be replaced; give another --output")
+
+
+def _remarks(fit: PolicyFit, kind: Kind, certify: Predictions, constraint: RiskConstraint) -> Iterator[str]:
+    """What the promise leaves open and the tables do not say."""
+    from stage1_core.report.wording import RISK_NAMES, percent, seen
+
+    certain = float((certify.scores.confidence == 1).mean())
+    if kind is Kind.SOFTMAX and certain >= MANY_CERTAIN:
+        yield (
+            f"{percent(certain)} of the certifying rows have a confidence of exactly 1, and no threshold tells these "
+            "apart; fit scrc, which reads the logits, or give logits divided by a temperature"
+        )
+    alarms = fit.exits.fpr_on_exited
+    if constraint.max_fpr_on_exited is None and alarms.events > MANY_FALSE_ALARMS * alarms.trials:
+        yield (
+            f"{RISK_NAMES['fpr_on_exited']} is {seen(alarms.events, alarms.trials)} on the certifying rows, and no "
+            "ceiling was asked for; --max-fpr sets one"
+        )
 
 
 def _show(fit: PolicyFit, constraint: RiskConstraint) -> None:

@@ -122,20 +122,28 @@ class Predictions:
             self.purpose, self.scores.take(rows), self.labels[rows], self.groups[rows], self.sources[rows]
         )
 
-    def independent(self) -> Predictions:
-        """One row for each (group, label): the row whose id has the smallest sha256.
+    def independent(self, *, across_labels: bool = False) -> Predictions:
+        """The rows at `independent_rows`; these very rows where all are independent."""
+        rows = self.independent_rows(across_labels=across_labels)
+        return self if len(rows) == len(self) else self.take(rows)
 
-        Binomial certificates need independent rows, and frames of one drive are not. The choice looks at ids only,
-        never at scores, so it cannot favour a policy.
+    def independent_rows(self, *, across_labels: bool = False) -> Integer:
+        """Ascending indices of one row for each (group, label), or group: that whose id has the smallest sha256.
+
+        Binomial certificates need independent rows, and frames of one drive are not. A risk that is counted among the
+        rows of one label may take a row of each label from a group. One that pools the labels may not: it would count a
+        group twice, and another mix of labels than new pictures have. The choice looks at ids only, never at scores, so
+        it cannot favour a policy.
         """
-        keys = list(zip(self.groups.tolist(), self.labels.tolist(), strict=True))
+        labels = np.zeros_like(self.labels) if across_labels else self.labels
+        keys = list(zip(self.groups.tolist(), labels.tolist(), strict=True))
         if len(set(keys)) == len(keys):
-            return self
+            return np.arange(len(self))
         smallest: dict[tuple[str, int], tuple[str, int]] = {}
         for row, (key, name) in enumerate(zip(keys, self.scores.ids.tolist(), strict=True)):
             candidate = (digest_of_bytes(name.encode()), row)
             smallest[key] = min(candidate, smallest.get(key, candidate))
-        return self.take(np.array(sorted(row for _, row in smallest.values()), dtype=np.int64))
+        return np.array(sorted(row for _, row in smallest.values()), dtype=np.int64)
 
     def save(self, path: Path) -> None:
         """Write a compressed ``.npz`` without pickled objects."""
@@ -195,6 +203,10 @@ class Decisions:
     def label(self) -> Integer:
         """``(n,)`` the class of exited pictures, -1 where the picture goes on."""
         return np.where(self.exited, self.prediction_set[:, 1].astype(np.int64), -1)
+
+    def take(self, rows: Integer | Boolean) -> Decisions:
+        """Those of the given rows, by index or mask."""
+        return Decisions(self.prediction_set[rows])
 
     @staticmethod
     def of(exits: Boolean, label: Integer | Boolean) -> Decisions:

@@ -121,7 +121,12 @@ def train_arm(
         ArtifactKind.ADAPTER, lambda folder: save_adapter(adapted, folder), inputs=inputs, purposes=SEEN
     )
     runs = [
-        TrainedSeed(seed=one.seed, rows=seed_predictions(splits, one.scores, inputs), cost=one.cost.after(start.cost))
+        TrainedSeed(
+            seed=one.seed,
+            rows=seed_predictions(splits, one.scores, inputs),
+            cost=one.cost.after(start.cost),
+            batch=one.batch,
+        )
         for one in trained
     ]
     recipe = TrainedRecipe(name=name, runs=tuple(runs), head=put_seed_head(head, trained[0].log, [*inputs, adapter]))

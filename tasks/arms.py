@@ -22,6 +22,7 @@ from stage1_core.report.arms import arms_report
 from stage1_core.report.figures.arms import arms_figure
 from stage1_core.report.figures.canvas import save_png
 from stage1_core.splits import Purpose
+from stage1_core.training.batching import UsedBatch, comparable_sizes
 from stage1_core.training.loop import EpochResult
 from stage1_core.training.session import LOG_FILE, OnEpoch
 from tasks._progress import OnProgress
@@ -59,6 +60,7 @@ class TrainedSeed(FrozenModel):
     rows: ArtifactRef
     """Predictions of the SELECT_MODEL rows."""
     cost: ArmCost
+    batch: UsedBatch
 
 
 class TrainedRecipe(FrozenModel):
@@ -87,17 +89,23 @@ class Judgement(FrozenModel):
 
     comparison: ArmComparison
     choice: ArmChoice
+    batch_sizes: dict[str, int]
+    """Rows of the micro-batches of each recipe, as they were used."""
 
 
 @task
 def judge_recipes(
     config: ArmChoiceConfig, promise: RiskConstraint, reference: str, recipes: Sequence[TrainedRecipe]
 ) -> ArtifactRef:
-    """Compare the recipes on the selection rows, and choose; VAL_TEST and the certifying rows stay closed."""
+    """Compare the recipes on the selection rows, and choose; VAL_TEST and the certifying rows stay closed.
+
+    Raises `ModelError` where memory made their batches unequal.
+    """
+    batch_sizes = comparable_sizes({recipe.name: [run.batch for run in recipe.runs] for recipe in recipes})
     inputs = [run.rows for recipe in recipes for run in recipe.runs]
     require_untouched(inputs, Purpose.CERTIFY_UNCALIBRATED_POLICY)
     comparison = compare_arms([_arm(recipe) for recipe in recipes], reference, promise, config.bootstrap)
-    judged = Judgement(comparison=comparison, choice=choose_arm(config, comparison))
+    judged = Judgement(comparison=comparison, choice=choose_arm(config, comparison), batch_sizes=batch_sizes)
     return store().put_file(ArtifactKind.COMPARISON, f"{ARMS}.json", judged, inputs=inputs)
 
 
@@ -108,7 +116,7 @@ def write_judgement(title: str, judged: ArtifactRef) -> ArtifactRef:
 
     def write(folder: Path) -> None:
         save_png(arms_figure(judgement.comparison, judgement.choice), folder / f"{ARMS}.png")
-        page = arms_report(title, judgement.comparison, judgement.choice)
+        page = arms_report(title, judgement.comparison, judgement.choice, judgement.batch_sizes)
         (folder / f"{ARMS}.html").write_text(page, encoding="utf-8")
 
     return store().put(ArtifactKind.REPORT, write, inputs=[judged])

@@ -61,7 +61,8 @@ def train_with(
         trained = with_every_seed(arm, training.epochs, seeds, on_progress)
     heads = [put_seed_head(one.head, one.log, inputs) for one in trained]
     runs = [
-        TrainedSeed(seed=one.seed, rows=seed_predictions(splits, one.scores, inputs), cost=one.cost) for one in trained
+        TrainedSeed(seed=one.seed, rows=seed_predictions(splits, one.scores, inputs), cost=one.cost, batch=one.batch)
+        for one in trained
     ]
     return HeadRecipe(recipe=TrainedRecipe(name=name, runs=tuple(runs), head=heads[0]), heads=tuple(heads))
 

@@ -14,16 +14,17 @@ from tasks._workspace import access_log, store
 from tasks.acceptance import ACCEPTANCE_FILE, load_acceptance
 from tasks.data import load_ledger
 from tasks.evaluation import TRANSFORMS_FILE, load_evaluation
-from tasks.events import EventName, emit, phase_resource
+from tasks.events import EventName, emit, model_resource, phase_resource
 from tasks.open_runs import note_opened
 from tasks.pages import show_acceptance, show_figures, show_links
 from tasks.phase import PhaseArtifacts, ReleasedPhase
 from tasks.registry import register_bundle
+from tasks.registry_versions import CERTIFICATE_TAG, DIGEST_TAG, RELEASE_TAG
 from tasks.release import BUNDLE_FOLDER
-from tasks.released import record_release
+from tasks.released import promise_of, record_release
 from tasks.reporting import REPORT_FILE
 from tasks.runs import RunRef, new_run_id, place, write_log_to
-from tasks.tracking import find_or_start, finish, log_parameters, log_phase
+from tasks.tracking import client, find_or_start, finish, log_parameters, log_phase
 
 
 @effect
@@ -99,7 +100,7 @@ def register(
     registered = register_bundle(folder, release.name, run_id=run.mlflow_run_id, tags=tags)
     evaluation = load_evaluation(made.evaluation)
     released = ReleasedPhase.of(run, made, bundle, registered, evaluation, load_acceptance(acceptance))
-    record_release(released)
+    record_and_announce(released)
     return released
 
 
@@ -107,6 +108,28 @@ def announce_verdict(report: AcceptanceReport) -> None:
     """Send the event of an accepted or a rejected phase."""
     name = EventName.PHASE_ACCEPTED if report.passed else EventName.PHASE_REJECTED
     emit(name, phase_resource(report.phase), verdict=report.verdict.value, summary=report.summary())
+
+
+def record_and_announce(released: ReleasedPhase) -> None:
+    """Put a release on record, and send its event if it was not there before.
+
+    So a bundle that is found again is not announced again, and one whose registration was killed still is.
+    """
+    model, version = released.registered.name, released.registered.version
+    tags = client().get_model_version(model, version).tags
+    record_release(released)
+    if CERTIFICATE_TAG not in tags:
+        emit(
+            EventName.BUNDLE_RELEASED,
+            model_resource(model),
+            model=model,
+            version=version,
+            release=tags.get(RELEASE_TAG),
+            digest=tags.get(DIGEST_TAG),
+            phase=released.phase,
+            certified=promise_of(released.certified),
+            mlflow_run=released.run.mlflow_run_id,
+        )
 
 
 def place_artifacts(

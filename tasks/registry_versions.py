@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from stage1_core.config import FrozenModel
 from stage1_core.errors import Stage1Error
 from stage1_core.promotion.evidence import RegisteredBundle
-from tasks.tracking import client
+from tasks.tracking import client, introduced
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import RegisteredModel
@@ -102,7 +102,8 @@ def versions_of(model: str) -> dict[str, VersionRecord]:
 
 def registered_model(model: str) -> RegisteredModel:
     """MLflow's record of a model, with its aliases and tags. Raises `Stage1Error` where the registry has none."""
-    found = client().search_registered_models(f"name = '{model}'", max_results=1)
+    with introduced():
+        found = client().search_registered_models(f"name = '{model}'", max_results=1)
     if not found:
         raise Stage1Error(f"the registry has no model {model!r}; release one, or correct the name")
     return found[0]
@@ -110,7 +111,8 @@ def registered_model(model: str) -> RegisteredModel:
 
 def registered_models() -> Iterator[RegisteredModel]:
     """MLflow's record of every model, page by page."""
-    page = client().search_registered_models()
+    with introduced():
+        page = client().search_registered_models()
     yield from page
     while page.token:
         page = client().search_registered_models(page_token=page.token)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from stage1_core.acceptance import CountedRisk
 from stage1_core.config import FrozenModel
 from stage1_core.data.split_summary import SplitSummary
 from stage1_core.digests import canonical_json
+from stage1_core.errors import Stage1Error
 from stage1_core.metrics.suite import Evaluation
 from stage1_core.policy.comparison import PolicyComparison
 from tasks._workspace import workspace
@@ -36,10 +38,28 @@ def client() -> MlflowClient:
     return MlflowClient()
 
 
+@contextmanager
+def introduced() -> Iterator[None]:
+    """For the question with which work begins. Raises `Stage1Error` where the server does not know who asks."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "UNAUTHENTICATED":
+            raise
+        raise Stage1Error(
+            "the MLflow server that MLFLOW_TRACKING_URI names asks for a user and a password; set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to those that it knows, for deployed runs in the "
+            "environment of their workers"
+        ) from error
+
+
 def experiment_id() -> str:
     """The project's experiment, made on first use with its files in the workspace."""
     mlflow = client()
-    found = mlflow.get_experiment_by_name(EXPERIMENT)
+    with introduced():
+        found = mlflow.get_experiment_by_name(EXPERIMENT)
     if found is not None:
         return str(found.experiment_id)
     location = None

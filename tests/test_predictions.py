@@ -113,6 +113,13 @@ class TestIndependent:
         left = list(zip(kept.groups.tolist(), kept.labels.tolist(), strict=True))
         assert sorted(left) == sorted(set(pairs))
 
+    @given(groups_and_labels)
+    def test_across_labels_it_is_one_row_for_each_group_and_among_those_for_each_label(self, pairs):
+        rows = self.rows(pairs)
+        kept = rows.independent(across_labels=True)
+        assert sorted(kept.groups.tolist()) == sorted({group for group, _ in pairs})
+        assert set(kept.scores.ids) <= set(rows.independent().scores.ids)
+
     @given(groups_and_labels, st.randoms(use_true_random=False))
     def test_the_choice_depends_neither_on_scores_nor_on_the_order_of_rows(self, pairs, random):
         rows = self.rows(pairs)

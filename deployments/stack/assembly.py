@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from deployments.stack.config import StackConfig
 from deployments.stack.credentials import VARIABLES, Credentials
@@ -61,8 +62,8 @@ def assemble(config: StackConfig, environment: Mapping[str, str], credentials: C
     ``environment`` names MLflow's SQLite file as ``MLFLOW_TRACKING_URI``. Raises `Stage1Error` when a database that was
     asked for cannot be had.
     """
-    databases = open_databases(config)
     sqlite = environment["MLFLOW_TRACKING_URI"]
+    databases = open_databases(config, Path(sqlite.removeprefix("sqlite:///")))
     common = {name: value for name, value in environment.items() if name not in NOT_FOR_SERVICES}
     common["PYTHONUNBUFFERED"] = "1"  # a log has what a process said before it died
     client = {
@@ -87,21 +88,29 @@ def assemble(config: StackConfig, environment: Mapping[str, str], credentials: C
 
 def require_passwords_beyond_this_machine(config: StackConfig, credentials: Credentials | None) -> None:
     """Raises `Stage1Error` when other machines could reach servers that ask nobody who they are."""
-    if not config.local and credentials is None:
-        raise Stage1Error(
-            f"--host {config.host} opens both servers to other machines; set {VARIABLES[0]}=user:password first"
-        )
+    if credentials is not None or (config.local and not config.public_mlflow_host):
+        return
+    option = f"--public-mlflow-host {config.public_mlflow_host}" if config.local else f"--host {config.host}"
+    raise Stage1Error(f"{option} opens both servers to other machines; set {VARIABLES[0]}=user:password first")
 
 
-def open_databases(config: StackConfig) -> Databases:
-    """PostgreSQL, with Redis where there is one, or SQLite; see `StackConfig.database`."""
+def open_databases(config: StackConfig, records: Path) -> Databases:
+    """PostgreSQL, with Redis where there is one, or SQLite; see `StackConfig.database`.
+
+    ``records`` is MLflow's SQLite file, which need not exist.
+    """
     if config.database == "sqlite":
         return Databases(None, None, ())
+    has_cluster = (config.workspace / "postgres" / "data").exists()
+    if config.database == "auto" and not has_cluster and records.exists():  # what local runs registered would seem lost
+        return Databases(
+            None, None, (f"SQLite, because {records} exists; --database postgres begins without its records",)
+        )
     try:
         postgres = open_cluster(config.workspace)
     except Stage1Error as error:
-        if config.database == "postgres" or (config.workspace / "postgres" / "data").exists():
-            raise  # records lie in the cluster: without it they would seem lost
+        if config.database == "postgres" or has_cluster:
+            raise  # what is in the cluster would seem lost
         return Databases(None, None, (f"SQLite, because: {error}",))
     try:
         return Databases(postgres, open_redis(config.workspace), ())

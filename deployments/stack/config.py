@@ -26,8 +26,11 @@ class StackConfig(FrozenModel):
     """Of Prefect's API and page."""
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     """Of MLflow's API and page."""
+    public_mlflow_host: str = ""
+    """Name, with its port unless 443, under which a proxy with TLS offers MLflow; empty: there is none."""
     database: Literal["auto", "postgres", "sqlite"] = "auto"
-    """auto is postgres where its programs are installed and can be used, else sqlite."""
+    """auto is postgres where its programs are installed and can be used and MLflow has no SQLite file yet, else sqlite;
+    a workspace that has a cluster stays with it."""
     cpu_workers: int = Field(default=1, ge=0)
     """Processes that take runs from the pool ``cpu``."""
     gpu_workers: int = Field(default=1, ge=0)

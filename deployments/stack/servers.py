@@ -23,8 +23,8 @@ def prefect_server(config: StackConfig, environment: Mapping[str, str]) -> Servi
     """API, page and background services of Prefect in one process."""
     address = ("--host", config.host, "--port", str(config.prefect_port))
     variables = {
-        # The page asks the address that this setting names, which has port 4200 whatever port the server listens on.
-        "PREFECT_SERVER_UI_API_URL": config.prefect_api,
+        # The page asks the address that it came from, which behind a proxy or a tunnel this server does not know.
+        "PREFECT_SERVER_UI_API_URL": "/api",
         # Where the page is copied at each start; Prefect's own choice is among the installed packages.
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(config.folder / "prefect-pages"),
     }
@@ -32,7 +32,7 @@ def prefect_server(config: StackConfig, environment: Mapping[str, str]) -> Servi
     return Service(
         name="prefect",
         command=(*PYTHON, "prefect", "server", "start", *address),
-        environment={**environment, **variables},
+        environment={**variables, **environment},
         ready=lambda: answers(health),
     )
 
@@ -44,9 +44,11 @@ def mlflow_server(config: StackConfig, environment: Mapping[str, str], credentia
         "MLFLOW_ARTIFACTS_DESTINATION": str(config.workspace / "mlflow"),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # six more processes, for evaluations of language models
     }
-    if not config.local:
-        variables["MLFLOW_SERVER_ALLOWED_HOSTS"] = ",".join(_own_names())
-        variables["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] = config.mlflow
+    public = [config.public_mlflow_host] if config.public_mlflow_host else []
+    if public or not config.local:
+        origins = [config.mlflow, *(f"https://{name}" for name in public)]
+        variables["MLFLOW_SERVER_ALLOWED_HOSTS"] = ",".join([*_own_names(), *public])
+        variables["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] = ",".join(origins)
     words = ["--host", config.host, "--port", str(config.mlflow_port), "--workers", "1"]
     if credentials is not None:
         words += ["--app-name", "basic-auth"]
@@ -91,7 +93,12 @@ def _users(config: StackConfig) -> Path:
 def _user_settings(config: StackConfig) -> Path:
     """MLflow reads where its users are from a file and from nowhere else."""
     path = config.folder / "mlflow_auth.ini"
-    path.write_text(f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{_users(config)}\n")
+    settings = {
+        "default_permission": "READ",
+        "database_uri": f"sqlite:///{_users(config)}",
+        "auth_cache_ttl_seconds": 60,  # else every request hashes the password anew, which takes .1 s
+    }
+    path.write_text("[mlflow]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items()))
     return path
 
 
@@ -99,5 +106,5 @@ def _own_names() -> list[str]:
     """Every name and address by which a browser may call this machine, with any port."""
     addresses = {entry.address.partition("%")[0] for entries in psutil.net_if_addrs().values() for entry in entries
                  if entry.family in (socket.AF_INET, socket.AF_INET6)}  # fmt: skip
-    bracketed = {f"[{address}]" if ":" in address else address for address in addresses}
+    bracketed = {f"[[]{address}]" if ":" in address else address for address in addresses}  # MLflow reads patterns
     return sorted(f"{name}:*" for name in bracketed | {"localhost", socket.gethostname(), socket.getfqdn()})

@@ -59,7 +59,7 @@ def untrained_student(config: StudentConfig, *, seed: int) -> DINOv3ViTModel:
     )
     settings.licence = "apache-2.0"  # read by licence_notice, which would take the architecture for Meta's weights
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # transformers initialises from the global generator
+        torch.default_generator.manual_seed(seed)  # transformers initialises from it
         student = DINOv3ViTModel(settings)
     student.train(False)
     return student
@@ -128,7 +128,7 @@ class _Readings:
     def of(student: DINOv3ViTModel, lessons: Lessons, config: DistillationConfig) -> _Readings:
         width = student.config.hidden_size
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)  # layers are initialised from the global generator
+            torch.default_generator.manual_seed(config.seed)  # layers are initialised from it
             of_picture = nn.Linear(width, lessons.features.shape[1] + 1)
             of_patch = nn.Linear(width, lessons.maps.shape[2] + 1)
         spread = lessons.maps[: config.basis_pictures].float().var()

@@ -11,6 +11,7 @@ from stage1_core.model.classifier import predict_features
 from stage1_core.model.head import Head, HeadConfig
 from stage1_core.policy.arms import ArmCost
 from stage1_core.predictions import Scores, Text
+from stage1_core.training.batching import UsedBatch
 from stage1_core.training.config import TrainingConfig
 from stage1_core.training.cost import CostLog, in_turn
 from stage1_core.training.execution import threads
@@ -30,6 +31,7 @@ class TrainedHead:
     scores: Scores
     """Of the SELECT_MODEL rows."""
     cost: ArmCost
+    batch: UsedBatch
     log: str
     """metrics.csv."""
 
@@ -86,5 +88,6 @@ class HeadArm:
                 peak_memory_bytes=memory,
                 seconds=seconds,
             ),
+            batch=UsedBatch(asked=self.training.batch.sizes[0], used=state.batch_size),
             log=(folder / LOG_FILE).read_text(encoding="utf-8"),
         )

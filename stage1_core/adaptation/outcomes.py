@@ -27,6 +27,8 @@ class EpochRecord(FrozenModel):
     """Mean over the pictures; absent for epoch 0."""
     probe: ProbeResult
     """Of the merged backbone."""
+    changed_wrongly: tuple[str, ...]
+    """Names of tensors that may not change and were others after the epoch, in the network that was trained."""
 
 
 class PretrainingLog(FrozenModel):
@@ -47,7 +49,8 @@ class PretrainingReport(FrozenModel):
     changed: tuple[str, ...]
     """Names of tensors of the kept backbone that differ from the original; none for epoch 0."""
     changed_wrongly: tuple[str, ...]
-    """Those among them that may not change. Empty, or the pretraining must not be used."""
+    """Names of tensors that may not change, and did in any epoch or in the kept backbone. Empty, or the pretraining
+    must not be used."""
 
 
 class AdapterFacts(FrozenModel):
@@ -58,8 +61,13 @@ class AdapterFacts(FrozenModel):
     trainable_in_backbone: Annotated[int, Field(ge=0)]
     """Numbers that were trained in the backbone."""
     pictures: Annotated[int, Field(ge=1)]
-    """Looked at for the two differences."""
+    """Looked at for the three differences."""
     merged_difference: Annotated[float, Field(ge=0)]
     """Largest difference of a feature between the adapted and the merged backbone, over the largest feature."""
     reloaded_difference: Annotated[float, Field(ge=0)]
     """The same between the adapter as it was trained and as it was saved and loaded."""
+    score_difference: Annotated[float, Field(ge=0)]
+    """Largest difference of a class logit between the model that was trained, as it gave its scores, and what is
+    released, over the largest logit."""
+    tau: tuple[float, float] | None
+    """Lowest and highest τ of DoRAN's layers, in the unit of ‖W‖; None for other adapters."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ from stage1_core.adaptation.outcomes import AdapterFacts
 from stage1_core.data.transforms import AugmentConfig, EvalTransform, NoAugment
 from stage1_core.digests import canonical_json, digest_of_bytes
 from stage1_core.model.adapters.adapted import AdaptedBackbone, adapt, adapted_modules, merge, trainable_census
+from stage1_core.model.adapters.doran import taus
 from stage1_core.model.adapters.files import load_adapter, save_adapter
 from stage1_core.model.backbone import load_backbone
 from stage1_core.model.backbone_config import BackboneConfig
@@ -26,6 +29,7 @@ from stage1_core.model.head import Head, build_head
 from stage1_core.policy.arms import ArmCost
 from stage1_core.predictions import Scores, Text
 from stage1_core.splits import Purpose
+from stage1_core.training.batching import UsedBatch
 from stage1_core.training.cost import CostLog, in_turn
 from stage1_core.training.execution import threads
 from stage1_core.training.picture_rows import PictureRows
@@ -33,9 +37,11 @@ from stage1_core.training.rows import sequential_plan
 from stage1_core.training.session import LOG_FILE, OnEpoch, run_training
 from stage1_core.training.state import load_weights
 
+log = logging.getLogger(__name__)
+
 _BATCH = 64
 _LOOKED_AT = 16
-"""Pictures on which an adapter's ways of being stored are compared."""
+"""Pictures on which what was trained is compared with what is kept of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +54,7 @@ class TrainedArm:
     scores: Scores
     """Of the SELECT_MODEL rows."""
     cost: ArmCost
+    batch: UsedBatch
     weights: Mapping[str, Tensor]
     """Of the chosen epoch: what was trained, by name."""
     log: str
@@ -112,6 +119,7 @@ class PictureArm:
                 peak_memory_bytes=memory,
                 seconds=seconds,
             ),
+            batch=UsedBatch(asked=training.batch.sizes[0], used=state.batch_size),
             weights=best.weights,
             log=(folder / LOG_FILE).read_text(encoding="utf-8"),
         )
@@ -123,31 +131,35 @@ class PictureArm:
         return Classifier(adapt(backbone, self.arm.adapter, seed=seed), head)
 
     def released(self, trained: TrainedArm) -> tuple[AdaptedBackbone, Head, AdapterFacts]:
-        """The adapted backbone and the head of ``trained``, in this process, and what merging would change."""
+        """The adapted backbone and the head of ``trained``, in this process, and what being released changes."""
         model = self.untrained(trained.seed)
         load_weights(model, trained.weights)
         model.eval()
         assert isinstance(model.backbone, AdaptedBackbone)
-        return model.backbone, model.head, self._facts(model.backbone)
+        return model.backbone, model.head, self._facts(model.backbone, model.head, trained.scores)
 
-    def _facts(self, adapted: AdaptedBackbone) -> AdapterFacts:
+    def _facts(self, adapted: AdaptedBackbone, head: Head, scores: Scores) -> AdapterFacts:
         rows = self._rows(Purpose.SELECT_MODEL, self.select_rows.head(_LOOKED_AT), NoAugment(), 0)
         with TemporaryDirectory(prefix="stage1-adapter-") as place:
             save_adapter(adapted, Path(place))
             reloaded = load_adapter(load_backbone(self.backbone, device="cpu"), Path(place)).eval()
         with torch.inference_mode():
             pixels = torch.cat([pixels for _, pixels in _batches(rows)])
-            features = adapted(pixels)
+            features, merged = adapted(pixels), merge(adapted)(pixels)
             size = features.abs().max()
-            merged_by, reloaded_by = (
-                (other(pixels) - features).abs().max() / size for other in (merge(adapted), reloaded)
-            )
+            merged_by, reloaded_by = ((other - features).abs().max() / size for other in (merged, reloaded(pixels)))
+            logits = head(merged).class_logits.numpy()
+        scored, tau = scores.logits[: len(pixels)], taus(adapted.base.network)
+        if tau:
+            log.info("%s: τ of its %d layers is from %.3g to %.3g", self.arm.name, len(tau), min(tau), max(tau))
         return AdapterFacts(
             adapted_layers=len(adapted_modules(adapted)),
             trainable_in_backbone=adapted.trainable_parameter_count,
             pictures=len(pixels),
             merged_difference=float(merged_by),
             reloaded_difference=float(reloaded_by),
+            score_difference=float(np.abs(logits - scored).max() / np.abs(scored).max()),
+            tau=(min(tau), max(tau)) if tau else None,
         )
 
     def _rows(self, purpose: Purpose, rows: pd.DataFrame, augment: AugmentConfig, seed: int) -> PictureRows:

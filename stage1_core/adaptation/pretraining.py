@@ -15,7 +15,7 @@ import torch
 from stage1_core.adaptation.config import ExploraConfig
 from stage1_core.adaptation.learner import MaskedLearner
 from stage1_core.adaptation.outcomes import ProbeResult
-from stage1_core.adaptation.trainable import adapted, merged
+from stage1_core.adaptation.trainable import adapted, changed_wrongly, merged
 from stage1_core.data.loading import EpochSampler, PicturesDataset, batches, generator_of, picture_loader
 from stage1_core.data.transforms import EvalTransform
 from stage1_core.errors import DataError, ModelError, Stage1Error
@@ -47,6 +47,8 @@ class PretrainingEpoch:
     """Mean over the pictures, each before the step that it was part of; None for epoch 0."""
     probe: ProbeResult
     """Of the merged backbone after the epoch."""
+    changed_wrongly: frozenset[str]
+    """Names of tensors that may not change and are not what they were before the first epoch; none, or it is broken."""
     learning_rate: float
     """Of the low-rank changes, as the next step would use it."""
     seconds: float
@@ -135,7 +137,7 @@ class _Run:
         workers: int | None,
         on_update: OnUpdate | None,
     ) -> None:
-        self._config, self._probe, self._on_update = config, probe, on_update
+        self._backbone, self._config, self._probe, self._on_update = backbone, config, probe, on_update
         self._accelerator = make_accelerator("auto")
         with RandomStreams(config.seed).installed():
             self._learner = MaskedLearner(backbone, config, self._accelerator)
@@ -200,16 +202,19 @@ class _Run:
         return loss
 
     def _judged(self, loss: float | None, *, began: float, images_per_second: float | None) -> PretrainingEpoch:
-        judged = self._probe(merged(self._learner.original, self._learner.adapted))
+        learner = self._learner
+        plain = merged(learner.original, learner.adapted)
+        judged = self._probe(plain)
         weights = self._weights if self._epoch else dict
         values = {SelectionMetric.AUGRC: judged.augrc}
         self._progress = self._progress.after(self._epoch, values, self._selection, weights)
-        self._learner.update.scale_learning_rates(self._factor(self._updates))
+        learner.update.scale_learning_rates(self._factor(self._updates))
         return PretrainingEpoch(
             epoch=self._epoch,
             loss=loss,
             probe=judged,
-            learning_rate=self._learner.update.learning_rate(),
+            changed_wrongly=changed_wrongly(self._backbone, learner.adapted, plain, self._config.trainable),
+            learning_rate=learner.update.learning_rate(),
             seconds=time.perf_counter() - began,
             peak_memory_bytes=peak_bytes(self._accelerator.device),
             images_per_second=images_per_second,

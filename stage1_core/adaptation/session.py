@@ -72,7 +72,7 @@ def run_pretraining(
     epochs = pretrain(backbone, pictures, transform, probe, config, state=state, workers=workers, on_update=on_update)
     for result in epochs:
         state = result.state()
-        records.append(EpochRecord(epoch=result.epoch, loss=result.loss, probe=result.probe))
+        records.append(_record(result))
         # The log first: a kill in between leaves an epoch too many, which continuing cuts off, and never one too few.
         folder.mkdir(parents=True, exist_ok=True)
         with replaced_file(folder / LOG_FILE) as path:
@@ -85,14 +85,24 @@ def run_pretraining(
     assert state is not None, "a pretraining without state yields at least its epoch 0"
     kept = kept_backbone(backbone, state, config)
     changed = changes(backbone, kept)
+    wrongly = changed - may_change(backbone, config.trainable)
     report = PretrainingReport(
         epochs=tuple(records),
         kept_epoch=kept_epoch(state).epoch,
         trainable_parameters=sum(weight.numel() for weight in state.weights.values()),
         changed=tuple(sorted(changed)),
-        changed_wrongly=tuple(sorted(changed - may_change(backbone, config.trainable))),
+        changed_wrongly=tuple(sorted(wrongly.union(*(record.changed_wrongly for record in records)))),
     )
     return Pretrained(kept, report, *costs.total(len(records)))
+
+
+def _record(result: PretrainingEpoch) -> EpochRecord:
+    return EpochRecord(
+        epoch=result.epoch,
+        loss=result.loss,
+        probe=result.probe,
+        changed_wrongly=tuple(sorted(result.changed_wrongly)),
+    )
 
 
 def _known(path: Path, state: TrainingState | None) -> list[EpochRecord]:

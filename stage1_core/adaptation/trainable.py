@@ -107,6 +107,20 @@ def changes(before: Backbone, after: Backbone) -> frozenset[str]:
     return frozenset(name for name, value in old.items() if not _same(value, new[name]))
 
 
+def changed_wrongly(
+    original: Backbone, changed: Backbone, plain: Backbone, config: TrainablePartConfig
+) -> frozenset[str]:
+    """State-dict names of ``original`` whose values may not change and did in ``changed``, which `adapted` made of it.
+
+    ``plain`` is ``changed`` as `merged` gives it. The weights beneath low-rank factors must stay too: of these layers
+    the factors alone are kept.
+    """
+    old, new = original.network.state_dict(), changed.network.state_dict()
+    beneath = {f"{name}.weight": new[f"{name}.base_layer.weight"] for name in _adapters(changed.network)}
+    moved = {name for name, weight in beneath.items() if not _same(weight, old[name])}
+    return (changes(original, plain) - may_change(original, config)) | moved
+
+
 def _same(one: Tensor, other: Tensor) -> bool:
     return torch.equal(one.cpu(), other.cpu())
 

@@ -32,7 +32,7 @@ class UnlabeledPictures:
     bad: pd.DataFrame
     """Columns id, path, source and reason of pictures that cannot be opened; they are set aside."""
     held_out_kin: int
-    """Pictures left out because they equal, resemble or share a group with one of a validation split."""
+    """Pictures left out because they are kin of one of a validation split, as `unlabeled_pictures` says."""
     warnings: tuple[str, ...]
     """What the sources remarked."""
 
@@ -46,8 +46,10 @@ def unlabeled_pictures(
 ) -> UnlabeledPictures:
     """The ledger's unlabeled rows, its FIT_WEIGHTS rows where ``config`` says so, and the pictures of its sources.
 
-    ``inspections`` is the folder in which digests of opened pictures are kept. Pictures of the sources that are kin of
-    held-out ones, now or in earlier ledgers, are left out: nothing of a certificate's pictures may shape the features.
+    ``inspections`` is the folder in which digests of opened pictures are kept. Left out are pictures of the sources
+    that equal, resemble or share a group with a held-out one, in any number of steps: nothing of a certificate's
+    pictures may shape the features. Of held-out pictures of earlier ledgers that this one no longer holds, file and
+    group are remembered and their looks are not: they leave out equal files, groups of the same name, and kin of these.
     Raises `DataError` for sources that are not what they should be, and where no picture is left.
     """
     found = _found(config, inspections, on_progress)
@@ -82,10 +84,11 @@ def _found(config: UnlabeledConfig, inspections: Path, on_progress: Progress | N
 
 def _held_out_kin(ledger: SplitLedger, samples: pd.DataFrame, distance: int | None) -> Boolean:
     """``(n,)`` True where a sample row may not be used."""
-    held = ledger.samples["split"] != Split.TRAIN.value
-    together = pd.concat([ledger.samples[list(SAMPLE_COLUMNS)], samples], ignore_index=True)
+    gone = ledger.remembered[ledger.remembered["split"] != Split.TRAIN.value]
+    own = ledger.samples[[*SAMPLE_COLUMNS, "split"]]
+    together = pd.concat([own, samples.assign(split=Split.TRAIN.value)], ignore_index=True)
     group = related(together, distance).group
-    own, other = group[: len(ledger.samples)], group[len(ledger.samples) :]
-    remembered = ledger.remembered.loc[ledger.remembered["split"] != Split.TRAIN.value, "sha256"]
-    kin: Boolean = np.isin(other, own[held.to_numpy(dtype=np.bool_)]) | samples["sha256"].isin(remembered).to_numpy()
+    held = together["sha256"].isin(gone["sha256"]) | together["group"].isin(gone["group"])
+    held |= together["split"] != Split.TRAIN.value
+    kin: Boolean = np.isin(group[len(own) :], group[held.to_numpy(dtype=np.bool_)])
     return kin

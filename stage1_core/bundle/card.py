@@ -160,13 +160,10 @@ def _whose_probabilities(policy: AnyPolicy) -> str:
 def _promise(certificate: Certificate) -> str:
     constraint = certificate.constraint
     risk = _RISK_WORDS.get(constraint.risk, RISKS[constraint.risk].name)
-    each = "one row of each group and class"
-    if constraint.counting == "every_row":
-        each = "every row, as if all were independent"
     return (
         f"Certified at {constraint.confidence:.0%} confidence: {risk}, is at most {constraint.max_risk:.1%}. "
-        f"Counted on rows never used for fitting ({each}): {certificate.events} of {certificate.trials}, "
-        f"exact upper bound {certificate.upper_bound:.2%}."
+        f"Counted on rows never used for fitting ({constraint.counted_in_words}): "
+        f"{certificate.events} of {certificate.trials}, exact upper bound {certificate.upper_bound:.2%}."
     )
 
 

@@ -71,8 +71,9 @@ class DirichletConfig(FrozenModel):
     """Dirichlet calibration with ODIR (Kull et al., 2019): k² - 1 parameters, which for two classes are three.
 
     With two classes a zero off-diagonal reaches every map, so ODIR holds only the offset, and `identity_penalty`, which
-    is ours, holds the slopes. The defaults weigh at 300 rows as much as believing beforehand in slopes of 1 ± 0.75 and
-    an offset of 0 ± 1.5 between two classes: parameters stay finite on separable rows, and many rows outweigh it.
+    is ours, holds the slopes. The defaults weigh as much as believing beforehand in slopes of 1 ± 0.7 and, at 300 rows,
+    an offset of 0 ± 1.5 between two classes: parameters stay finite on separable rows. Many rows outweigh the former;
+    the weight of the latter is that of a mean cross-entropy, as its authors define it, and stays.
     """
 
     kind: Literal["dirichlet"] = "dirichlet"
@@ -80,11 +81,11 @@ class DirichletConfig(FrozenModel):
     """λ of the mean square of the off-diagonal weights; without effect where there are two classes."""
     offset_penalty: Penalty = 3e-3
     """μ of the mean square of the offsets."""
-    identity_penalty: Penalty = 3e-3
-    """ρ of the sum of squared distances of the diagonal weights from 1."""
+    identity_penalty: Penalty = 1.0
+    """ρ of the sum of squared distances of the diagonal weights from 1, in rows: n rows divide it by n."""
 
     def fit(self, logits: Float, labels: Integer) -> DirichletCalibrator:
-        """Weights W, offsets b of least mean cross-entropy + λ/(k(k-1)) Σ_{i≠j} W_ij² + μ/k Σ b_j² + ρ Σ (W_jj - 1)².
+        """Weights W, offsets b of least mean cross-entropy + λ/(k(k-1)) Σ_{i≠j} W_ij² + μ/k Σ b² + ρ/n Σ (W_jj - 1)².
 
         ``logits`` are ``(n, k)``, ``labels`` ``(n,)`` from 0 to k - 1. Of all W that give the same probabilities it is
         the one whose off-diagonals sum to 0 in each column, which λ prefers to all others. Where the minimum for two
@@ -112,7 +113,7 @@ class DirichletConfig(FrozenModel):
         """What `fit` minimises."""
         classes = logits.shape[1]
         penalties = np.full((classes, classes + 1), self.off_diagonal_penalty / (classes * (classes - 1)))
-        np.fill_diagonal(penalties, self.identity_penalty)
+        np.fill_diagonal(penalties, self.identity_penalty / len(logits))
         penalties[:, -1] = self.offset_penalty / classes
         inputs = np.column_stack([log_probabilities(logits), np.ones(len(logits))])
         return Objective(inputs, labels[:, None] == np.arange(classes), penalties)

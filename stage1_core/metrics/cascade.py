@@ -6,6 +6,7 @@ import numpy as np
 
 from stage1_core.acceptance import CountedRisk
 from stage1_core.config import FrozenModel
+from stage1_core.metrics.counting import Counting
 from stage1_core.metrics.risk import ConditionalRisk, coverage, exit_error, fnr_on_exited, fpr_on_exited
 from stage1_core.predictions import Decisions, Predictions
 
@@ -32,30 +33,36 @@ class CascadeQuality(FrozenModel):
     """Every row has an answer."""
 
 
-def cascade_quality(rows: Predictions, decisions: Decisions, confidence: float) -> CascadeQuality | None:
-    """Counts of both stages on ``rows``, with bounds at ``confidence``; None where the head has no auxiliary output."""
+def cascade_quality(
+    rows: Predictions, decisions: Decisions, confidence: float, counting: Counting | None = None
+) -> CascadeQuality | None:
+    """Counts of both stages on ``rows``, with bounds at ``confidence``; None where the head has no auxiliary output.
+
+    All rows are counted where no ``counting`` says which.
+    """
     stage_b = rows.scores.aux_likelier_class
     if stage_b is None:
         return None
     exited = decisions.exited
     answers = np.where(exited, decisions.label, stage_b)
     everything = np.ones(len(rows), dtype=np.bool_)
+    counting = counting or Counting.every_row(rows)
+
+    def of_stage(answers: Decisions) -> StageQuality:
+        """A stage's answers are its exits: what it does not answer goes on."""
+
+        def count(risk: ConditionalRisk) -> CountedRisk:
+            return counting.count(risk, answers, rows.labels, confidence)
+
+        return StageQuality(
+            answered=count(coverage),
+            errors=count(exit_error),
+            missed=count(fnr_on_exited),
+            false_alarms=count(fpr_on_exited),
+        )
+
     return CascadeQuality(
-        stage_a=_stage_quality(rows, decisions, confidence),
-        stage_b=_stage_quality(rows, Decisions.of(~exited, stage_b), confidence),
-        together=_stage_quality(rows, Decisions.of(everything, answers), confidence),
-    )
-
-
-def _stage_quality(rows: Predictions, answers: Decisions, confidence: float) -> StageQuality:
-    """A stage's answers are its exits: what it does not answer goes on."""
-
-    def count(risk: ConditionalRisk) -> CountedRisk:
-        return risk(answers, rows.labels).counted(confidence)
-
-    return StageQuality(
-        answered=count(coverage),
-        errors=count(exit_error),
-        missed=count(fnr_on_exited),
-        false_alarms=count(fpr_on_exited),
+        stage_a=of_stage(decisions),
+        stage_b=of_stage(Decisions.of(~exited, stage_b)),
+        together=of_stage(Decisions.of(everything, answers)),
     )

@@ -52,6 +52,8 @@ class ConditionalRisk:
     name: str
     occurrence: RowMask
     condition: RowMask
+    pools_labels: bool = False
+    """Whether rows of both labels are trials."""
 
     def __call__(self, decisions: Decisions, labels: Integer) -> RiskEstimate:
         """Count on ``n`` decisions and ``(n,)`` labels."""
@@ -82,6 +84,7 @@ exit_error = ConditionalRisk(
     "exit_error",
     occurrence=lambda decisions, labels: decisions.label != labels,
     condition=lambda decisions, labels: decisions.exited,
+    pools_labels=True,
 )
 """P(called wrong given exited)."""
 
@@ -96,6 +99,7 @@ coverage = ConditionalRisk(
     "coverage",
     occurrence=lambda decisions, labels: decisions.exited,
     condition=lambda decisions, labels: np.ones(len(decisions), dtype=np.bool_),
+    pools_labels=True,
 )
 """P(exited). Not a risk, but counted the same way."""
 
@@ -103,6 +107,7 @@ rejection = ConditionalRisk(
     "rejection",
     occurrence=lambda decisions, labels: ~decisions.exited,
     condition=lambda decisions, labels: np.ones(len(decisions), dtype=np.bool_),
+    pools_labels=True,
 )
 """P(not exited): what the second stage must answer."""
 

@@ -14,6 +14,7 @@ from stage1_core.config import FrozenModel
 from stage1_core.metrics.bootstrap import BootstrapConfig, Interval
 from stage1_core.metrics.calibration_error import classwise_ece, ece
 from stage1_core.metrics.cascade import CascadeQuality
+from stage1_core.metrics.counting import Counting
 from stage1_core.metrics.proper_scores import brier, nll
 from stage1_core.metrics.risk import (
     ConditionalRisk,
@@ -111,7 +112,7 @@ class Evaluation(FrozenModel):
     """Of the one-sided exact bounds."""
     model: ModelQuality
     exits: ExitQuality
-    """One row for each group and label: the bounds hold for these."""
+    """One row of each group and label, of each group where a rate pools both labels: the bounds hold for these."""
     exits_on_all_rows: ExitQuality
     """Every row. Rows of a group are not independent, so read the bounds as a description."""
     sources: tuple[SourceQuality, ...]
@@ -175,11 +176,14 @@ def model_quality(rows: Predictions) -> ModelQuality:
     )
 
 
-def exit_quality(rows: Predictions, decisions: Decisions, confidence: float) -> ExitQuality:
-    """Counts of the decisions on ``rows``."""
+def exit_quality(
+    rows: Predictions, decisions: Decisions, confidence: float, counting: Counting | None = None
+) -> ExitQuality:
+    """Counts of the decisions on ``rows``, on all of them where no ``counting`` says on which."""
+    counting = counting or Counting.every_row(rows)
 
     def count(risk: ConditionalRisk) -> CountedRisk:
-        return risk(decisions, rows.labels).counted(confidence)
+        return counting.count(risk, decisions, rows.labels, confidence)
 
     return ExitQuality(
         coverage=count(coverage),
@@ -188,5 +192,7 @@ def exit_quality(rows: Predictions, decisions: Decisions, confidence: float) -> 
         fpr_on_exited=count(fpr_on_exited),
         missed_by_exit=count(missed_by_exit),
         rejection=count(rejection),
-        average_set_size=float(decisions.prediction_set.sum(axis=1).mean()) if len(rows) else None,
+        average_set_size=float(decisions.take(counting.of_both).prediction_set.sum(axis=1).mean())
+        if len(rows)
+        else None,
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stage1_core.compute import HERE, Compute, LocalCompute
+from stage1_core.compute import HERE, Compute, DaskCompute, LocalCompute
 from stage1_core.data.features import Features, FeatureSpace, FeatureStore, Float32
 from stage1_core.data.transforms import EvalTransform
 from stage1_core.errors import DataError, ModelError
@@ -77,7 +77,7 @@ def extract_features(
                 forward = BatchedForward(for_inference(backbone), size)
                 results = in_lanes(todo, transform, forward, lanes=workers or default_lanes())
             else:
-                shard = ShardExtraction(backbone_config, weights, transform, str(device), size)
+                shard = ShardExtraction(backbone_config, weights, transform, _device_there(device, compute), size)
                 results = _computed_elsewhere(shard, todo, compute)
             _store(results, store, already=len(pictures) - len(todo), total=len(pictures), on_progress=on_progress)
     elif on_progress:
@@ -124,6 +124,11 @@ def _store(
                     on_progress(done, total)
     finally:
         write()
+
+
+def _device_there(device: str | torch.device, compute: Compute) -> str:
+    """The number of a GPU is this machine's; on others the first is meant."""
+    return torch.device(device).type if isinstance(compute, DaskCompute) else str(device)
 
 
 def _computed_elsewhere(

@@ -53,7 +53,7 @@ def _with_weights(config: TimmBackboneConfig) -> Any:  # timm's models share no 
     file = timm_weights_file(config)
     seed = config.weights.seed if isinstance(config.weights, RandomWeights) else 0
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # timm initialises from the global generator
+        torch.default_generator.manual_seed(seed)  # timm initialises from it, on the CPU
         try:
             if config.weights.kind == "pretrained":
                 return timm.create_model(config.model, pretrained=True, pretrained_cfg_overlay={"file": str(file)})

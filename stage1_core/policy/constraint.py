@@ -41,11 +41,29 @@ class RiskConstraint(FrozenModel):
     """Guard on false alarms among exited pictures, as a fraction."""
     counting: Literal["one_per_group", "every_row"] = "one_per_group"
     """Rows that are counted. The certificate needs independent rows, and pictures of one group (scene, video) are not:
+    one for each label of a group, or one for each group where the exit error, which pools both labels, is promised.
     "every_row" certifies only where each group is one picture, or where you know better and say so."""
+
+    @property
+    def pools_labels(self) -> bool:
+        """Whether a risk is promised that counts pictures of both labels together."""
+        return RISKS[self.risk].pools_labels or self.max_exit_error is not None
+
+    @property
+    def bounds_false_alarms(self) -> bool:
+        """Whether something promised would be broken if everything were called roadwork."""
+        return self.pools_labels or self.max_fpr_on_exited is not None
 
     def countable(self, rows: Predictions) -> Predictions:
         """Those of ``rows`` that the promise is counted on."""
-        return rows if self.counting == "every_row" else rows.independent()
+        return rows if self.counting == "every_row" else rows.independent(across_labels=self.pools_labels)
+
+    @property
+    def counted_in_words(self) -> str:
+        """Which rows are counted."""
+        if self.counting == "every_row":
+            return "every row, as if all were independent"
+        return "one row of each group" if self.pools_labels else "one row of each group and class"
 
     @property
     def delta(self) -> float:

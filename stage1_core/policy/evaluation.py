@@ -10,6 +10,7 @@ import numpy as np
 from stage1_core.metrics.bootstrap import BootstrapConfig
 from stage1_core.metrics.bootstrap import bootstrap as resample
 from stage1_core.metrics.cascade import cascade_quality
+from stage1_core.metrics.counting import Counting
 from stage1_core.metrics.resampling import exit_statistics, model_statistics
 from stage1_core.metrics.subnet_reward import long_run_reward
 from stage1_core.metrics.suite import Evaluation, SourceQuality, exit_quality, model_quality, read
@@ -35,8 +36,7 @@ def evaluate(
     The bootstrap draws whole groups of all rows, stratified by class. The policy is not fitted again: its decisions
     stay with their rows.
     """
-    independent = rows.independent()
-    independent_decisions, decisions = policy.decide(independent.scores), policy.decide(rows.scores)
+    independent, decisions = Counting.independent(rows), policy.decide(rows.scores)
     sources = []
     for source in sorted(set(rows.sources.tolist())):
         part = rows.take(np.flatnonzero(rows.sources == source))
@@ -53,12 +53,12 @@ def evaluate(
         purpose=rows.purpose,
         confidence=confidence,
         model=model_quality(rows),
-        exits=exit_quality(independent, independent_decisions, confidence),
+        exits=exit_quality(rows, decisions, confidence, independent),
         exits_on_all_rows=exit_quality(rows, decisions, confidence),
         sources=tuple(sources),
         bootstrap=bootstrap,
         intervals=dict(resampled.intervals),
-        cascade=cascade_quality(independent, independent_decisions, confidence),
+        cascade=cascade_quality(rows, decisions, confidence, independent),
         subnet_reward=long_run_reward(read(rows).probability, rows.labels),
     )
     return Measured(evaluation, resampled.draws)

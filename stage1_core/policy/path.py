@@ -30,6 +30,8 @@ class Path(Generic[Rule]):
     handicap: float = 0.0
     """Predicted coverage, a fraction, by which the path must be ahead to be preferred to one with a smaller handicap:
     the most promising of many rules owes part of its promise to chance."""
+    bearable: Callable[[Decisions], bool] = lambda decisions: True
+    """Whether a rule that decides so on the ordering rows is a candidate at all."""
 
     @staticmethod
     def of(levels: Float, rule_at: Callable[[float], Rule], order: Predictions) -> Path[Rule]:
@@ -42,23 +44,27 @@ def most_promising(
 ) -> list[tuple[float, Rule]]:
     """The rules to test, (threshold, rule) pairs: the path that promises most, from its likeliest level on.
 
-    A path promises the largest product of predicted power and coverage among its levels. Like the start, the choice
-    reads ``order_on`` (independent rows) and, of the certifying rows, only how many there are of each label, so it
-    costs no confidence: only what is chosen is tested.
+    A path promises the largest product of predicted power and coverage among its bearable levels; no path without one
+    is tested. Like the start, the choice reads ``order_on`` (independent rows) and, of the certifying rows, only how
+    many there are of each label, so it costs no confidence: only what is chosen is tested.
     """
-    promises, starts = zip(*(_outlook(path, order_on, certify_labels, constraint) for path in paths), strict=True)
-    best = int(np.argmax(promises))
-    return [(level, paths[best].rule_at(level)) for level in paths[best].levels[starts[best] :].tolist()]
+    outlooks = [_outlook(path, order_on, certify_labels, constraint) for path in paths]
+    best = int(np.argmax([promise for promise, _ in outlooks]))
+    return [(level, paths[best].rule_at(level)) for level in outlooks[best][1].tolist()]
 
 
 def _outlook(
     path: Path[Any], order_on: Predictions, certify_labels: Integer, constraint: RiskConstraint
-) -> tuple[float, int]:
-    """What the path promises, and where it would start."""
-    decisions = [path.ordered_at(level) for level in path.levels.tolist()]
+) -> tuple[float, Float]:
+    """What the path promises, and the ``(levels,)`` that it would test."""
+    made = ((level, path.ordered_at(level)) for level in path.levels.tolist())
+    bearable = [(level, decisions) for level, decisions in made if path.bearable(decisions)]
+    if not bearable:
+        return -np.inf, np.empty(0)
+    levels, decisions = zip(*bearable, strict=True)
     powers = predicted_powers(decisions, order_on, certify_labels, constraint)
     exiting = np.array([coverage(made, order_on.labels).events for made in decisions]) / len(order_on)
-    return float(np.max(powers * exiting)) - path.handicap, likeliest_start(powers)
+    return float(np.max(powers * exiting)) - path.handicap, np.array(levels)[likeliest_start(powers) :]
 
 
 def quantile_levels(values: Float, size: int) -> Float:

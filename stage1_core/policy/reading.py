@@ -10,12 +10,16 @@ from pydantic import TypeAdapter, ValidationError
 from stage1_core import __version__
 from stage1_core.errors import PolicyError
 from stage1_core.policy import AnyPolicy
+from stage1_core.policy.certify import certified_level
 
 _HOW = "give the file that `stage1 fit-policy` wrote, or that of a bundle"
 
 
 def read_policy(path: Path) -> AnyPolicy:
-    """The policy in ``path``. Raises `PolicyError` for anything else, naming the first thing that is wrong."""
+    """The policy in ``path``. Raises `PolicyError` for anything else, naming the first thing that is wrong.
+
+    Also for a policy whose threshold is none that its search certified: nothing is promised of what it decides.
+    """
     if not path.is_file():
         raise PolicyError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; {_HOW}")
     content = path.read_bytes()
@@ -27,7 +31,7 @@ def read_policy(path: Path) -> AnyPolicy:
         raise PolicyError(f"{path} is JSON, but no policy: it has no kind; {_HOW}")
     adapter: TypeAdapter[AnyPolicy] = TypeAdapter(AnyPolicy)
     try:
-        return adapter.validate_json(content)
+        policy = adapter.validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "kind"
@@ -37,4 +41,18 @@ def read_policy(path: Path) -> AnyPolicy:
         )
         raise PolicyError(
             f"{path} holds no policy that can be read here: at {where}: {first['msg']}; {remedy}"
+        ) from error
+    _require_certified(path, policy)
+    return policy
+
+
+def _require_certified(path: Path, policy: AnyPolicy) -> None:
+    if policy.threshold is None:
+        return  # nothing exits
+    try:
+        certified_level(policy.sweep_results, policy.threshold)
+    except PolicyError as error:
+        raise PolicyError(
+            f"{path}: the threshold {policy.threshold!r} was never certified, so nothing is promised of it; {_HOW}, "
+            "unchanged"
         ) from error

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from stage1_core.calibration import AnyClassCalibrator, AnyClassCalibratorConfig, DirichletConfig, TemperatureConfig
+from stage1_core.calibration import (
+    AnyClassCalibrator,
+    AnyClassCalibratorConfig,
+    DirichletConfig,
+    TemperatureCalibrator,
+    TemperatureConfig,
+)
 from stage1_core.config import FrozenModel
 from stage1_core.errors import CalibrationError, PolicyError
 from stage1_core.metrics.calibration_error import ece
@@ -99,7 +104,10 @@ class ScrcPolicyConfig(FrozenModel):
             reason = f"the classes cannot be calibrated on {len(order_on)} {order_on.purpose} rows: {problem}"
             return NoExit(constraint=constraint, sweep_results=(), shortfall=NotSearched(reason=reason))
         found = search(
-            lambda counted: scrc_paths(self.grid, calibrators, order_on, counted), order_on, certify_on, constraint
+            lambda counted: scrc_paths(self.grid, calibrators, order_on, counted, constraint),
+            order_on,
+            certify_on,
+            constraint,
         )
         if isinstance(found, NoExit):
             return found
@@ -113,12 +121,16 @@ class ScrcPolicyConfig(FrozenModel):
 
     def _calibrators(self, rows: Predictions) -> list[AnyClassCalibrator]:
         """The configured one, and temperature scaling, which calls each picture as the model does: where one class is
-        rare, better probabilities may call it so seldom that the FNR suffers. What promises more is tested."""
-        fitted: list[AnyClassCalibrator] = [self.calibrator.fit(rows.scores.logits, rows.labels)]
-        if self.calibrator != TemperatureConfig():
-            with suppress(CalibrationError):
-                fitted.append(TemperatureConfig().fit(rows.scores.logits, rows.labels))
-        return fitted
+        rare, better probabilities may call it so seldom that the FNR suffers. What promises more is tested. Where no
+        temperature beats chance, the probabilities are the model's own."""
+        logits, labels = rows.scores.logits, rows.labels
+        fitted = self.calibrator.fit(logits, labels)
+        if self.calibrator == TemperatureConfig():
+            return [fitted]
+        try:
+            return [fitted, TemperatureConfig().fit(logits, labels)]
+        except CalibrationError:
+            return [fitted, TemperatureCalibrator(temperature=1)]
 
 
 def _bounds(found: Found[ScrcExit], rows: Predictions, constraint: RiskConstraint, delta_s: float) -> NativeGuarantee:

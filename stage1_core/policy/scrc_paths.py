@@ -13,6 +13,7 @@ from stage1_core.calibration import AnyClassCalibrator
 from stage1_core.config import FrozenModel
 from stage1_core.errors import PolicyError
 from stage1_core.policy.constraint import RiskConstraint
+from stage1_core.policy.false_alarms import bearable_false_alarms
 from stage1_core.policy.path import Path, quantile_levels
 from stage1_core.policy.scrc_exit import ScrcExit, ScrcReading, SoonerExit
 from stage1_core.policy.selection import Selector, Signal, fit_selector
@@ -43,8 +44,7 @@ class ScrcGrid(FrozenModel):
 
     def require_guard(self, constraint: RiskConstraint) -> None:
         """Raise `PolicyError` where positives shall exit sooner and nothing bounds false alarms."""
-        unguarded = constraint.max_fpr_on_exited is None and constraint.max_exit_error is None
-        if self.positives == "sooner" and unguarded and constraint.risk == "fnr_on_exited":
+        if self.positives == "sooner" and not constraint.bounds_false_alarms:
             raise PolicyError(
                 "positives that exit sooner are never misses, so without a ceiling on false alarms all of them would "
                 "exit; set max_fpr_on_exited or max_exit_error, or positives: alike"
@@ -55,13 +55,18 @@ GRID = ScrcGrid()
 
 
 def scrc_paths(
-    grid: ScrcGrid, calibrators: Sequence[AnyClassCalibrator], order_on: Predictions, counted: Predictions
+    grid: ScrcGrid,
+    calibrators: Sequence[AnyClassCalibrator],
+    order_on: Predictions,
+    counted: Predictions,
+    constraint: RiskConstraint,
 ) -> list[Path[ScrcExit]]:
     """Every path: selectors are fitted on all of ``order_on``, levels are quantiles of its ``counted`` rows.
 
     First the simple ones with each of ``calibrators``, over the selection score or the confidence alone; then, with the
     first calibrator and a handicap, those over the signal alone and over the confidence of what a fixed lambda1 selects
-    by the signal.
+    by the signal. Where the constraint does not bound false alarms, levels that raise more of them than is bearable are
+    none: calibrators and energy can tell the classes apart, and so let one of them exit sooner.
     """
     paths: list[Path[ScrcExit]] = []
     for calibrator in calibrators:
@@ -74,7 +79,11 @@ def scrc_paths(
     reading = by_signal.read(counted.scores)
     fixed = quantile_levels(reading.selection, grid.selection_levels)[:-1].tolist()
     pairs = [by_signal, *(by_signal.model_copy(update={"sweeps": "lambda2", "lambda1": level}) for level in fixed)]
-    return [*paths, *_paths_of(grid, pairs, reading, grid.pair_handicap, sooner=False)]
+    paths += _paths_of(grid, pairs, reading, grid.pair_handicap, sooner=False)
+    if constraint.bounds_false_alarms:
+        return paths
+    bearable = bearable_false_alarms(counted, constraint.max_risk)
+    return [replace(path, bearable=bearable) for path in paths]
 
 
 def _everything(calibrator: AnyClassCalibrator, selector: Selector) -> ScrcExit:

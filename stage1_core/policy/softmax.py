@@ -15,13 +15,17 @@ from stage1_core.policy.search import CertifiedRecord, search
 from stage1_core.predictions import Boolean, Decisions, Float, Predictions, Scores
 from stage1_core.splits import Purpose
 
+NOTHING_EXITS = 2.0
+"""A threshold that no probability reaches; that of large logits is 1 to the last digit."""
+
 Threshold = Annotated[float, Field(ge=0.5, le=1)]
 
 
 class ThresholdExit(FrozenModel):
     """The bare exit rule, before and after it is certified: p₁ >= τ or p₁ <= 1 - τ."""
 
-    exit_threshold: Threshold
+    exit_threshold: Annotated[float, Field(ge=0.5, le=NOTHING_EXITS)]
+    """Smallest probability of the likelier class that exits; above 1 nothing does."""
 
     def decide(self, scores: Scores) -> Decisions:
         """Exit the likelier class where its probability is at least the threshold. A tie of the classes is a 1."""
@@ -51,8 +55,8 @@ class SoftmaxPolicy(ThresholdExit, CertifiedRecord):
         return self.model_copy(update={"exit_threshold": level_threshold, **self.record_at(level_threshold)})
 
     def strictest(self) -> SoftmaxPolicy:
-        """The same policy at threshold 1, where practically nothing exits: for rehearsing a release."""
-        return self.model_copy(update={"exit_threshold": 1.0})
+        """The same policy at a threshold that nothing reaches: for rehearsing a release."""
+        return self.model_copy(update={"exit_threshold": NOTHING_EXITS})
 
 
 class FixedGrid(FrozenModel):

@@ -2,7 +2,8 @@
 
 A start that is too strict has too few trials to certify anything, one that is too lax has a risk too close to its
 ceiling, and either ends the sequence at its first step. The choice reads the ordering rows and, of the certifying rows,
-only how many there are of each label, so it costs no confidence.
+only how many there are of each label, on which tests of one label are conditional anyway: it costs no confidence. Where
+a risk pools labels, it reads only how many certifying rows there are.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def predicted_powers(
         [demand.risk.trials for demand in constraint.demands(_everything_exits(len(pool)), pool)]
         for pool in (labels, certify_labels)
     )
+    if constraint.pools_labels:
+        certify_pool = [round(trials * len(certify_labels) / max(len(labels), 1)) for trials in order_pool]
     ceilings = [demand.ceiling for demand in constraint.demands(candidates[0], labels)]
     powers: Float = np.min(
         [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from stage1_core.acceptance import AcceptanceReport, Verdict
 from stage1_core.policy.arm_choice import ArmChoice
@@ -17,9 +17,10 @@ from stage1_core.report.wording import four_decimals, percent, points, promise, 
 MEBIBYTE = 1 << 20
 
 
-def arms_report(title: str, comparison: ArmComparison, choice: ArmChoice) -> str:
+def arms_report(title: str, comparison: ArmComparison, choice: ArmChoice, batch_sizes: Mapping[str, int]) -> str:
     """The page of a comparison of arms: which is adopted, why, and the numbers of all of them.
 
+    ``batch_sizes`` are rows of a micro-batch, by arm.
     Equal arguments give equal text. Raises `Stage1Error` for a page beyond the size limit.
     """
     adopted = choice.acceptance.passed
@@ -37,16 +38,18 @@ def arms_report(title: str, comparison: ArmComparison, choice: ArmChoice) -> str
             about=f"{_sentence(choice.because)} {_where(comparison)}",
         ),
         element("div", acceptance_section(choice.acceptance), _limits(comparison), class_="pair"),
-        section("All arms", *_tables(comparison, choice)),
+        section("All arms", *_tables(comparison, choice, batch_sizes)),
         section("Figures", gallery(figures)),
         figures=figures,
     )
 
 
-def arms_section(comparison: ArmComparison, choice: ArmChoice) -> Html:
+def arms_section(comparison: ArmComparison, choice: ArmChoice, batch_sizes: Mapping[str, int]) -> Html:
     """The comparison inside the report of a phase."""
     found = element("p", element("strong", choice.chosen), f": {choice.because}.")
-    return section("Arms", found, element("p", _where(comparison), class_="muted"), *_tables(comparison, choice))
+    return section(
+        "Arms", found, element("p", _where(comparison), class_="muted"), *_tables(comparison, choice, batch_sizes)
+    )
 
 
 def _sentence(text: str) -> str:
@@ -79,11 +82,11 @@ def _limits(comparison: ArmComparison) -> Html:
     return section("Limits", element("ul", *listed, class_="limits"))
 
 
-def _tables(comparison: ArmComparison, choice: ArmChoice) -> tuple[Html, Html, Html]:
-    return _costs(comparison, choice), _numbers(comparison), _differences(comparison)
+def _tables(comparison: ArmComparison, choice: ArmChoice, batch_sizes: Mapping[str, int]) -> tuple[Html, Html, Html]:
+    return _costs(comparison, choice, batch_sizes), _numbers(comparison), _differences(comparison)
 
 
-def _costs(comparison: ArmComparison, choice: ArmChoice) -> Html:
+def _costs(comparison: ArmComparison, choice: ArmChoice, batch_sizes: Mapping[str, int]) -> Html:
     rows: list[list[str]] = []
     for arm in comparison.arms:
         memory = arm.cost.peak_memory_bytes
@@ -91,13 +94,14 @@ def _costs(comparison: ArmComparison, choice: ArmChoice) -> Html:
             [
                 arm.name,
                 f"{arm.cost.trainable_parameters:,}",
+                str(batch_sizes[arm.name]),
                 "not measured" if memory is None else f"{memory / MEBIBYTE:,.0f}",
                 f"{arm.cost.seconds:,.1f}",
                 _outcome(choice, arm.name),
             ]
         )
     caption = "What one training takes, the most memory and the mean time over the seeds, and what became of each arm"
-    headers = ["arm", "trainable parameters", "peak memory (MiB)", "time (s)", "verdict"]
+    headers = ["arm", "trainable parameters", "batch (rows)", "peak memory (MiB)", "time (s)", "verdict"]
     return table(caption, headers, rows, class_="numbers")
 
 

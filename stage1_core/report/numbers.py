@@ -20,6 +20,7 @@ from stage1_core.report.wording import (
 )
 
 EXIT_ROWS = ("coverage", "fnr_on_exited", "exit_error", "fpr_on_exited", "missed_by_exit", "rejection")
+COUNTED = "One row of each group and label, or of each group where a rate counts both labels together"
 INTERVAL_HEADERS = ("value", "mean", "std", "lower", "upper", "method", "resamples")
 
 
@@ -33,9 +34,7 @@ def evaluation_section(evaluation: Evaluation | None, transforms: Sequence[Trans
         "Evaluation",
         element("p", _introduction(evaluation), class_="muted"),
         element("h3", "Exits"),
-        _exact_table(
-            f"One row for each group and label: these exact bounds hold (one-sided, {sure})", evaluation.exits
-        ),
+        _exact_table(f"{COUNTED}: these exact bounds hold (one-sided, {sure})", evaluation.exits),
         _exits_over_resamples(evaluation),
         *_cascade_part(evaluation.cascade, sure),
         element("h3", "Model before any policy"),

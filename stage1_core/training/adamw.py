@@ -76,7 +76,7 @@ class AdamWConfig(FrozenModel):
     lr_backbone: LearningRate = 1e-5
     """Peak learning rate of trained parameters of the backbone, adapters included; unused where it is frozen."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """Decoupled decay, multiplied with the learning rate at each step."""
+    """Decoupled decay, multiplied with the learning rate at each step. Magnitudes and τ of adapters do not decay."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Decay of the mean of gradients."""
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
@@ -99,9 +99,22 @@ class AdamWConfig(FrozenModel):
 
 
 def parameter_groups(model: nn.Module, *, lr_head: float, lr_backbone: float) -> list[dict[str, Any]]:
-    """The head's parameters first, then trained parameters whose name begins with "backbone."."""
+    """The head's parameters first, then trained parameters whose name begins with "backbone.".
+
+    Magnitudes and τ of adapters come last and do not decay: they begin at norms of weights, not at 0, and τ, which is
+    kept as the inverse of softplus, would grow.
+    """
     named = trainable_parameters(model)
-    backbone = [parameter for name, parameter in named.items() if name.startswith("backbone.")]
+    scales = [parameter for name, parameter in named.items() if _is_scale(name)]
+    backbone = [value for name, value in named.items() if name.startswith("backbone.") and not _is_scale(name)]
     head = [parameter for name, parameter in named.items() if not name.startswith("backbone.")]
-    groups = [{"params": head, "lr": lr_head}, {"params": backbone, "lr": lr_backbone}]
+    groups: list[dict[str, Any]] = [
+        {"params": head, "lr": lr_head},
+        {"params": backbone, "lr": lr_backbone},
+        {"params": scales, "lr": lr_backbone, "weight_decay": 0.0},
+    ]
     return [group for group in groups if group["params"]]
+
+
+def _is_scale(name: str) -> bool:
+    return name.startswith("backbone.") and ".lora_magnitude_vector." in name

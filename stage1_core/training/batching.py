@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 import torch
@@ -31,6 +32,31 @@ class BatchConfig(FrozenModel):
     """Whether logged losses weigh every row the same or, as historically, every micro-batch, short ones included."""
 
 
+class UsedBatch(FrozenModel):
+    """Rows of a training's micro-batches, over all processes together."""
+
+    asked: BatchSize
+    """The first of `BatchConfig.sizes`."""
+    used: BatchSize
+    """The one that fitted in memory."""
+
+
+def comparable_sizes(batches: Mapping[str, Sequence[UsedBatch]]) -> dict[str, int]:
+    """Rows of the micro-batches of each recipe, from those of its trainings.
+
+    Raises `ModelError` where memory made them unequal: some trainings had to take less than they asked for, and not all
+    took the same.
+    """
+    found = {(name, batch.asked, batch.used) for name, trainings in batches.items() for batch in trainings}
+    if any(asked != used for _, asked, used in found) and len({used for _, _, used in found}) > 1:
+        said = ", ".join(f"{name} used {used} of {asked}" for name, asked, used in sorted(found))
+        raise ModelError(
+            f"recipes cannot be compared that trained with unequal batches because of memory (rows: {said}); begin "
+            "batch.sizes of all of them with a size that fits for each"
+        )
+    return {name: used for name, _, used in found}
+
+
 def largest_that_fits(sizes: Sequence[int], attempt: Callable[[int], None]) -> int:
     """The first of ``sizes`` for which ``attempt`` does not run out of memory; says when it goes down.
 
@@ -52,6 +78,20 @@ def largest_that_fits(sizes: Sequence[int], attempt: Callable[[int], None]) -> i
         else:
             return size
     raise ModelError("no batch size to try; give at least one")
+
+
+@contextmanager
+def memory_explained(size: int) -> Iterator[None]:
+    """Raise `ModelError` where the block, training with micro-batches of ``size``, runs out of memory after all."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(
+            f"training ran out of memory with batches of {size}, which had fitted forward and backward: the optimizer "
+            "needs memory too, and other programs may; begin batch.sizes with a smaller one"
+        ) from error
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

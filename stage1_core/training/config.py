@@ -143,7 +143,7 @@ def sharpness_training() -> TrainingConfig:
     """The same as `cached_features_training`, with F-SAM around its AdamW, in search of flat minima.
 
     Paper: Li et al., Friendly Sharpness-Aware Minimization, CVPR 2024, arXiv 2403.12350.
-    Run: as any other training; a step takes twice the time (2.05 times on a CPU, for 128 rows of 1,280 features).
+    Run: as any other training; a step takes twice the time (`python -m benchmarks.adaptation --arm f-sam`).
     Expect: no gain for a head. On 1,330 rows of such features, divided in three ways, a mean accuracy on 2,460 other
     rows of .949, with a radius of .1 .954, with AdamW alone .954; where AUGRC picks the epoch .955, .955 and .954, and
     an AUGRC of .0046, .0047 and .0047.

@@ -49,7 +49,11 @@ class Learner:
         return inputs.to(device, non_blocking=True), targets.to(device)
 
     def rehearse(self, batch: Batch) -> None:
-        """Forward and backward as in training, leaving no trace in gradients and objective."""
+        """Forward and backward as in training, leaving no trace in gradients and objective.
+
+        What an optimizer keeps (AdamW two copies of the trained weights, F-SAM two more) is not rehearsed, nor are the
+        other micro-batches of a step, which lie beside the one that is passed.
+        """
         try:
             self.model.train()
             self.objective.eval()

@@ -14,7 +14,7 @@ from torch import nn
 from stage1_core.errors import DataError, SplitUseError, Stage1Error
 from stage1_core.predictions import Integer, Scores
 from stage1_core.splits import Purpose
-from stage1_core.training.batching import largest_that_fits
+from stage1_core.training.batching import largest_that_fits, memory_explained
 from stage1_core.training.config import TrainingConfig
 from stage1_core.training.cross_entropy import count_classes
 from stage1_core.training.epoch_plan import EpochPlan
@@ -85,7 +85,7 @@ def train(
     ended yields nothing. The global random generators of the caller are left as they are.
 
     Raises `SplitUseError` for rows of another purpose, `DataError` for too few rows, `CheckpointError` for a foreign
-    state, `ModelError` where no batch size fits in memory.
+    state, `ModelError` where no batch size fits in memory, or training needs more than was tried.
     """
     _check(fit_rows, Purpose.FIT_WEIGHTS)
     _check(select_rows, Purpose.SELECT_MODEL)
@@ -153,7 +153,8 @@ class _Run:
         self._epoch += 1
         forget_peak(self._accelerator.device)
         began = time.perf_counter()
-        train_loss, train_accuracy, rows = self._fit()
+        with memory_explained(self._batch_size):
+            train_loss, train_accuracy, rows = self._fit()
         fitted = time.perf_counter()
         batch = self._config.batch
         with self._learner.average.applied():

@@ -16,7 +16,7 @@ _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 def forget_peak(device: torch.device) -> None:
     """Begin anew: of the device on a GPU; of the process on a CPU, where the system can forget (Linux)."""
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_peak_memory_stats(device)
     elif _FORGET.exists():
         try:
             _FORGET.write_text("5")  # resets the high-water mark, see proc(5)

@@ -47,12 +47,15 @@ class RandomStreams:
 
 
 def capture_random_state() -> RandomState:
-    """States of the python, numpy and torch global generators, all CUDA devices included."""
+    """States of the python, numpy and torch global generators, that of the current CUDA device included.
+
+    A training that is continued goes on with it on whichever GPU it gets then.
+    """
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(legacy=False),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
     }
 
 
@@ -62,7 +65,7 @@ def restore_random_state(state: RandomState) -> None:
     np.random.set_state(state["numpy"])
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+        torch.cuda.set_rng_state(state["cuda"][0])
 
 
 def epoch_order(seed: int, epoch: int, rows: int) -> Integer:

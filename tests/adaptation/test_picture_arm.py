@@ -25,8 +25,10 @@ from stage1_core.model.adapters.config import (
 from stage1_core.model.backbone import load_backbone, save_backbone
 from stage1_core.model.classifier import Classifier, predict
 from stage1_core.model.head import HeadConfig
-from stage1_core.training.batching import BatchConfig
+from stage1_core.phases.domain_adaptation import DomainAdaptationAcceptance
+from stage1_core.training.batching import BatchConfig, UsedBatch
 from stage1_core.training.config import TrainingConfig
+from stage1_core.training.learner import Learner
 from stage1_core.training.optimizer import AdamWConfig
 from stage1_core.training.selection import SelectionConfig, SelectionMetric
 from tests.adaptation.toys import TRANSFORM
@@ -114,6 +116,8 @@ def test_the_released_backbone_and_head_give_the_scores_that_were_recorded(any_t
     np.testing.assert_allclose(found.logits, trained.scores.logits, atol=1e-5)
     assert facts.merged_difference < 1e-5
     assert facts.reloaded_difference == 0
+    assert facts.score_difference < 1e-5
+    assert (facts.tau is not None) is isinstance(arm.arm.adapter, DoranAdapterConfig)
     assert facts.pictures == len(rows)
 
 
@@ -148,6 +152,42 @@ def test_query_and_value_of_each_block_are_adapted(arm_of):
     _, _, facts = arm.released(trained)
     assert facts.adapted_layers == 4  # of two blocks
     assert facts.trainable_in_backbone == 4 * 2 * (32 + 32)
+
+
+def test_scores_of_another_model_than_the_released_one_are_noticed(arm_of, monkeypatch):
+    def drifting_step(learner, batches, weights):
+        observed = step(learner, batches, weights)
+        with torch.no_grad():
+            learner.model.backbone.base.network.model.layer[0].mlp.up_proj.weight.mul_(1.2)
+        return observed
+
+    step, arm = Learner.step, arm_of(LORA)
+    monkeypatch.setattr(Learner, "step", drifting_step)
+    _, _, facts = arm.released(arm(0))
+    assert max(facts.merged_difference, facts.reloaded_difference) < 1e-5
+    assert facts.score_difference > DomainAdaptationAcceptance().max_score_difference
+
+
+def test_the_range_of_tau_is_that_of_the_trained_layers(arm_of):
+    arm = arm_of(ADAPTERS[-1])
+    trained = arm(0)
+    raw = [value for name, value in trained.weights.items() if name.endswith("raw_tau")]
+    taus = torch.nn.functional.softplus(torch.stack(raw)).tolist()
+    _, _, facts = arm.released(trained)
+    assert facts.tau == pytest.approx((min(taus), max(taus)))
+    assert facts.tau[0] < facts.tau[1]
+
+
+def test_the_batch_size_is_recorded_as_asked_for_and_as_used(arm_of, monkeypatch):
+    def rehearse(learner, batch):
+        if len(batch[0]) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Learner, "rehearse", rehearse)
+    arm = arm_of(ADAPTERS[0])
+    training = TRAINING.model_copy(update={"batch": BatchConfig(sizes=(8, 4))})
+    smaller = replace(arm, arm=arm.arm.model_copy(update={"training": training}))
+    assert smaller(0).batch == UsedBatch(asked=8, used=4)
 
 
 def test_what_a_training_cost_is_known(any_trained):

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from stage1_core.adaptation.learner import MaskedLearner
 from stage1_core.adaptation.outcomes import PretrainingLog
 from stage1_core.adaptation.session import LOG_FILE, run_pretraining
 from stage1_core.adaptation.trainable import changes
@@ -58,6 +60,36 @@ def test_the_kept_epoch_is_reported_with_what_changed_and_saved_as_an_ordinary_b
     assert report.trainable_parameters == 9312
     assert set(report.changed) == changes(backbone, again)
     assert report.changed_wrongly == ()
+
+
+def test_a_wrong_change_of_the_network_that_was_trained_is_reported_also_after_a_continuation(
+    backbone, pictures, tmp_path, monkeypatch
+):
+    class Stopped(Exception):
+        pass
+
+    def stop(result):
+        if result.epoch == 1:
+            raise Stopped
+
+    def drifting_step(learner, pixels, generator):
+        observed = step(learner, pixels, generator)
+        with torch.no_grad():
+            learner.adapted.network.embeddings.cls_token.add_(0.5)
+        return observed
+
+    step, config, probe = MaskedLearner.step, toy_config(), told_probe(0.3, 0.2)
+    monkeypatch.setattr(MaskedLearner, "step", drifting_step)
+    with pytest.raises(Stopped):
+        run_pretraining(
+            backbone, pictures, TRANSFORM, probe, config, tmp_path, identity="toy", workers=0, on_epoch=stop
+        )
+    monkeypatch.undo()
+    report = pretrained(backbone, pictures, tmp_path, (0.1, 0.15)).report
+
+    assert "embeddings.cls_token" not in report.changed
+    assert report.changed_wrongly == ("embeddings.cls_token",)
+    assert [epoch.changed_wrongly for epoch in report.epochs] == [(), ("embeddings.cls_token",), (), ()]
 
 
 def test_a_pretraining_that_never_helps_hands_the_original_back(backbone, pictures, tmp_path):

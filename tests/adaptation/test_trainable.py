@@ -5,7 +5,7 @@ import torch
 from transformers import DINOv3ViTConfig, DINOv3ViTImageProcessor, DINOv3ViTModel
 
 from stage1_core.adaptation.config import TrainablePartConfig
-from stage1_core.adaptation.trainable import adapted, changes, may_change, merged
+from stage1_core.adaptation.trainable import adapted, changed_wrongly, changes, may_change, merged
 from stage1_core.errors import ModelError
 from stage1_core.model.backbone import load_backbone, save_backbone
 from stage1_core.model.backbone_config import TransformersBackboneConfig
@@ -152,3 +152,23 @@ def test_unfreezing_all_blocks_is_refused(backbone):
 def test_backbones_of_different_architectures_are_not_compared(backbone, tmp_path):
     with pytest.raises(ModelError, match="different architectures"):
         changes(backbone, load_backbone(dinov3_vit_gated(tmp_path), device="cpu"))
+
+
+def test_what_may_change_is_no_wrong_change(backbone):
+    changed, _ = moved(backbone)
+    assert changed_wrongly(backbone, changed, merged(backbone, changed), CONFIG) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("drifting", "named"),
+    [
+        ("embeddings.cls_token", "embeddings.cls_token"),
+        ("model.layer.0.mlp.up_proj.weight", "model.layer.0.mlp.up_proj.weight"),
+        ("model.layer.0.attention.q_proj.base_layer.weight", "model.layer.0.attention.q_proj.weight"),
+    ],
+)
+def test_a_frozen_tensor_that_is_another_is_named_also_beneath_a_low_rank_change(backbone, drifting, named):
+    changed, _ = moved(backbone)
+    with torch.no_grad():
+        changed.network.get_parameter(drifting).add_(0.5)
+    assert changed_wrongly(backbone, changed, merged(backbone, changed), CONFIG) == {named}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,6 +91,21 @@ def test_pictures_that_were_held_out_by_earlier_ledgers_are_left_out(ledger, tmp
     shutil.copy(gone["path"], extras / "gone.png")
 
     assert found(smaller, tmp_path, extras).held_out_kin == 1
+
+
+def test_new_pictures_of_a_group_that_was_held_out_by_an_earlier_ledger_are_left_out_with_their_look_alikes(
+    ledger, tmp_path, extras
+):
+    gone = ledger.rows(Purpose.FINAL_EVALUATION).iloc[0]
+    smaller = ledger_without(ledger, gone["id"])
+    first = extras / "0000.png"
+    with Image.open(first) as picture:
+        Image.fromarray((np.asarray(picture) * 0.98).astype(np.uint8)).save(extras / "look_alike.png")
+    assert smaller.remembered["group"].tolist() == [gone["group"]]
+    renamed = replace(smaller, remembered=smaller.remembered.assign(group="extra0/0000.png"))
+
+    assert found(smaller, tmp_path, extras).held_out_kin == 0
+    assert found(renamed, tmp_path, extras).held_out_kin == 2
 
 
 def test_each_picture_is_used_once(ledger, tmp_path, extras):

@@ -119,7 +119,7 @@ def test_a_huge_offset_penalty_leaves_no_offset(rng: np.random.Generator, three:
 @pytest.mark.parametrize("three", [False, True])
 def test_a_huge_identity_penalty_leaves_a_diagonal_of_ones(rng: np.random.Generator, three: bool):
     fitted = config(identity=1e6).fit(*drawn_of_three(rng) if three else drawn(rng, 500, c=2))
-    assert np.diag(fitted.weights) == pytest.approx([1] * (2 + three), abs=1e-5)
+    assert np.diag(fitted.weights) == pytest.approx([1] * (2 + three), abs=1e-3)
     assert np.ptp(fitted.offsets) > 0.5
 
 
@@ -130,10 +130,12 @@ def test_two_classes_minimise_the_written_out_three_parameters(rng: np.random.Ge
 
     def written_out(abc: np.ndarray) -> float:
         a, b, c = abc
-        return np.logaddexp(0, -sign * (inputs @ abc)).mean() + 0.8 * c**2 / 4 + 0.05 * ((a - 1) ** 2 + (b - 1) ** 2)
+        return (
+            np.logaddexp(0, -sign * (inputs @ abc)).mean() + 0.8 * c**2 / 4 + 20 / 400 * ((a - 1) ** 2 + (b - 1) ** 2)
+        )
 
     expected = minimize(written_out, np.ones(3), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-15})
-    found = parameters(config(off_diagonal=7, offset=0.8, identity=0.05).fit(logits, labels))
+    found = parameters(config(off_diagonal=7, offset=0.8, identity=20).fit(logits, labels))
     assert found == pytest.approx(tuple(expected.x), abs=1e-6)
     assert written_out(np.array(found)) == pytest.approx(expected.fun, abs=1e-13)
 
@@ -233,7 +235,14 @@ def test_separable_rows_give_finite_parameters(fit: DirichletConfig, scale: floa
     assert 0 < a < 20
     assert a == pytest.approx(b, rel=1e-6)
     assert c == pytest.approx(0, abs=1e-6)
-    assert fitted_nll(fitted, logits, labels) < 0.02
+    assert fitted_nll(fitted, logits, labels) < 0.1
+
+
+def test_many_rows_outweigh_the_belief_in_slopes_of_one(rng: np.random.Generator):
+    """Logits may be small, such as cosine similarities: the slopes are then large."""
+    few, many = (parameters(DirichletConfig().fit(*drawn(rng, rows, a=10, b=8, scale=0.1))) for rows in (100, 30_000))
+    assert few[:2] == pytest.approx((5, 5), abs=4)
+    assert many[:2] == pytest.approx((10, 8), rel=0.2)
 
 
 @pytest.mark.parametrize("margins", [(-1, 2), (100, 300)])

@@ -89,7 +89,7 @@ def test_the_tables_show_counts_bounds_intervals_and_sources(stage1, table):
 def test_dependent_rows_are_counted_once_for_each_group_and_class(stage1, table, rows):
     _, out, err = stage1("metrics", table, *FAST)
     assert (
-        f"300 rows in 100 groups: exact bounds count one row for each group and class, {len(rows.independent())}" in err
+        f"300 rows in 100 groups: exact bounds count one row of each group and class, {len(rows.independent())}" in err
     )
     assert "all rows: rows of a group resemble each other" in out
 

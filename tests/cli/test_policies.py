@@ -212,6 +212,43 @@ def test_files_without_ids_are_told_apart(stage1, here):
     assert stage1("fit-policy", "softmax", "rows1.csv", "--order", "rows0.csv").code == 0
 
 
+@pytest.mark.parametrize("which", ["--order", "--calibrate"])
+@pytest.mark.parametrize("dropped", [("id",), ()], ids=["neither has ids", "one has ids"])
+def test_the_same_rows_without_ids_are_refused_in_another_order_and_format(stage1, here, rows, which, dropped):
+    table = table_of(rows).drop(columns="group")
+    table.drop(columns=list(dropped)).to_csv("certify.csv", index=False)
+    shuffled = table.drop(columns="id").sample(frac=1, random_state=1)
+    np.savez("again.npz", **{name: shuffled[name].to_numpy(np.float32) for name in shuffled})
+    line = only_line(stage1("fit-policy", "gate", "certify.csv", which, "again.npz"))
+    assert "certify.csv and again.npz hold the same rows: 1600 of 1600" in line
+    assert not (here / "policy.json").exists()
+
+
+def test_the_other_files_are_held_against_each_other_too(stage1, here):
+    for seed, name in enumerate(("certify", "order")):
+        table_of(drawn(800, seed=seed)).drop(columns=["id", "group"]).to_csv(f"{name}.csv", index=False)
+    pd.read_csv("order.csv").iloc[::-1].to_parquet("calibrate.parquet")
+    files = ("certify.csv", "--order", "order.csv", "--calibrate", "calibrate.parquet")
+    assert "order.csv and calibrate.parquet hold the same rows" in only_line(stage1("fit-policy", "gate", *files))
+
+
+def test_rows_that_two_files_give_different_ids_are_taken_at_their_word(stage1, here, rows):
+    table = table_of(rows).drop(columns="group")
+    table.to_csv("certify.csv", index=False)
+    table.assign(id=[f"other {name}" for name in table["id"]]).to_csv("order.csv", index=False)
+    assert stage1("fit-policy", "softmax", "certify.csv", "--order", "order.csv").code == 0
+
+
+@pytest.mark.parametrize(("decimals", "noted"), [(9, False), (0, True)])
+def test_coarse_scores_without_ids_are_remarked_on(stage1, here, decimals, noted):
+    for seed, name in enumerate(("certify", "order")):
+        rows = drawn(800, seed=seed)
+        logit = rows.scores.margin_logits.round(decimals)
+        pd.DataFrame({"label": rows.labels, "logit": logit}).to_csv(f"{name}.csv", index=False)
+    err = stage1("fit-policy", "softmax", "certify.csv", "--order", "order.csv").err
+    assert ("nobody can check that certify.csv and order.csv hold different pictures" in err) == noted
+
+
 def test_a_group_in_two_files_is_refused(stage1, here, rows):
     table_of(rows)[:801].to_csv("order.csv", index=False)
     table_of(rows)[801:].to_csv("certify.csv", index=False)
@@ -238,11 +275,62 @@ def test_a_policy_is_not_replaced_unasked(stage1, table, fitted):
     assert fitted.read_text() != before
 
 
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_what_is_read_is_never_replaced(stage1, table, fitted, here, force):
+    (here / "link.npz").symlink_to(table)
+    (here / "folder").mkdir()
+    drawn(400, name="other").save(here / "order.npz")
+    contents = {path: path.read_bytes() for path in (table, fitted, here / "order.npz")}
+    for output in ("rows.npz", here / "rows.npz", "folder/../rows.npz", "link.npz", "order.npz"):
+        words = ("fit-policy", "softmax", table, "--order", "order.npz", "--output", output, *force)
+        assert "is read here and would be replaced" in only_line(stage1(*words))
+    for output in ("rows.npz", "link.npz", "policy.json"):
+        line = only_line(stage1("decide", fitted, table, "--output", output))
+        assert "is read here and would be replaced" in line
+    assert {path: path.read_bytes() for path in contents} == contents
+
+
+def test_confidences_of_exactly_one_are_remarked_on(stage1, table, rows):
+    said = re.compile(r"note: \d+\.\d+ % of the certifying rows have a confidence of exactly 1")
+    assert not said.search(stage1("fit-policy", "softmax", table).err)
+    replace(rows, scores=replace(rows.scores, logits=10 * rows.scores.logits)).save(table)
+    assert said.search(stage1("fit-policy", "softmax", table, "--force").err)
+    code, _, err = stage1("fit-policy", "scrc", table, "--force")
+    assert code == 0
+    assert not said.search(err)
+
+
+def test_false_alarms_that_nothing_bounds_are_remarked_on(stage1, table, rows):
+    said = "and no ceiling was asked for; --max-fpr sets one"
+    assert said not in stage1("fit-policy", "softmax", table).err
+    replace(rows, scores=replace(rows.scores, logits=np.tile([0.0, 1.0], (len(rows), 1)))).save(table)
+    for options in ((), ("--json",)):
+        code, _, err = stage1("fit-policy", "softmax", table, "--force", *options)
+        assert code == 0
+        assert re.search(rf"^note: FPR on exited is 100 % \((\d+) of \1\) on the certifying rows, {said}$", err, re.M)
+    code, _, err = stage1("fit-policy", "softmax", table, "--force", "--max-fpr", "0.05")
+    assert code == 3
+    assert said not in err
+
+
+def test_the_ceilings_that_the_help_names_are_those_that_are_taken(stage1, table):
+    assert "with --risk exit_error alone, at most 0.1" in " ".join(
+        stage1("fit-policy", "--help").out.replace("│", " ").split()
+    )
+    alone = ("fit-policy", "softmax", table, "--force", "--risk", "exit_error", "--max-exit-error")
+    assert stage1(*alone, "0.1").code == 0
+    assert stage1(*alone, "0.11").code == 2
+    assert stage1("fit-policy", "softmax", table, "--force", "--max-exit-error", "0.999").code == 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (("softmax", "--risk", "exit_error"), "needs --max-exit-error"),
-        (("softmax", "--risk", "exit_error", "--max-exit-error", "0.3"), "max_risk is 0.3"),
+        (
+            ("softmax", "--risk", "exit_error", "--max-exit-error", "0.3"),
+            "with --risk exit_error, --max-exit-error is 0.3: Input should be less than or equal to 0.1",
+        ),
         (("softmax", "--risk", "exit_error", "--max-exit-error", "0.03", "--max-fnr", "0.02"), "takes no --max-fnr"),
         (("softmax", "--signal", "gate"), "a softmax policy takes no --signal"),
         (("gate", "--positives", "sooner"), "a gate policy takes no --positives"),
@@ -307,6 +395,13 @@ def test_json_lines_say_the_same_as_the_csv(stage1, fitted, table):
         assert (given["id"], str(given["exited"])) == (row["id"], row["exited"])
         assert row["label"] == ("" if given["label"] is None else str(given["label"]))
         assert row["prediction_set"] == " ".join(map(str, given["prediction_set"]))
+
+
+def test_a_threshold_that_was_changed_by_hand_decides_nothing(stage1, fitted, table):
+    policy = json.loads(fitted.read_text())
+    fitted.write_text(json.dumps(policy | {"exit_threshold": 0.5}))
+    line = only_line(stage1("decide", fitted, table))
+    assert "policy.json: the threshold 0.5 was never certified, so nothing is promised of it" in line
 
 
 def test_a_file_that_is_no_policy_is_one_line(stage1, fitted, table, here):

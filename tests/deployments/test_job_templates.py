@@ -40,9 +40,12 @@ def pod(made: Any) -> dict[str, Any]:
 
 
 class TestProcess:
-    def test_a_run_is_told_its_device_where_to_extract_its_slot_and_to_send_heartbeats(self):
+    def test_a_run_is_told_its_device_its_slot_where_to_extract_and_keep_results_and_to_send_heartbeats(
+        self, monkeypatch
+    ):
         from prefect.workers.process import ProcessJobConfiguration
 
+        monkeypatch.setenv("STAGE1_ARTIFACTS", "/shared/stage1")  # of the worker
         choices = DeployConfig(device="cuda", compute="dask://scheduler.internal:8786", heartbeat_seconds=45)
         made = job(choices, ProcessJobConfiguration)
         assert made.env == {
@@ -50,6 +53,7 @@ class TestProcess:
             "STAGE1_COMPUTE": "dask://scheduler.internal:8786",
             "STAGE1_GPU_SLOT": GPU_SLOT,
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "45",
+            "PREFECT_RESULTS_LOCAL_STORAGE_PATH": "/shared/stage1/prefect/results",
         }
 
     def test_prefect_reads_the_heartbeat_from_this_variable(self, monkeypatch):
@@ -75,14 +79,14 @@ class TestDocker:
         assert made.container_create_kwargs["user"] == "1000:1000"
         (gpus,) = made.container_create_kwargs["device_requests"]
         assert DeviceRequest(**gpus) == {
-            "Driver": "nvidia", "Count": 1, "DeviceIDs": [], "Capabilities": [["gpu"]], "Options": {},
+            "Driver": "nvidia", "Count": -1, "DeviceIDs": [], "Capabilities": [["gpu"]], "Options": {},
         }  # fmt: skip
         assert made.env["STAGE1_ARTIFACTS"] == "/workspace"
         assert made.env["MLFLOW_TRACKING_URI"] == MLFLOW
         assert made.env["STAGE1_GPU_SLOT"] == GPU_SLOT
 
     def test_without_gpus_none_is_asked_for(self):
-        made = docker_job(DockerPool(image=IMAGE, mlflow_url=MLFLOW, gpus_per_run=0))
+        made = docker_job(DockerPool(image=IMAGE, mlflow_url=MLFLOW, gpu=False))
         assert made.container_create_kwargs["device_requests"] == []
 
     def test_one_run_can_do_without(self):

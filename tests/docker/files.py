@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 INTERPOLATED = re.compile(r"(?<!\$)\$\{(\w+)")
-VARIABLE = re.compile(r"(?<!\$)\$\{\w+(?::?[-?][^}]*)?\}")
+VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?::?[-?]([^}]*))?\}")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Docker:
     @property
     def services(self) -> dict[str, dict[str, Any]]:
         return self.compose["services"]
+
+    @property
+    def with_gpu(self) -> dict[str, dict[str, Any]]:
+        """What the second compose file adds to services."""
+        return yaml.safe_load((self.root / "docker" / "compose.gpu.yaml").read_text())["services"]
 
     @property
     def example(self) -> dict[str, str]:
@@ -64,6 +69,11 @@ class Docker:
                 if any(fnmatch.fnmatch(each, pattern.removeprefix("**/")) for each in candidates):
                     out = not line.startswith("!")
         return out
+
+
+def filled(text: str, **values: str) -> str:
+    """``text`` with ``values`` for variables, and the defaults of the others."""
+    return VARIABLE.sub(lambda found: values.get(found[1]) or found[2] or "", text)
 
 
 def instructions(dockerfile: Path) -> list[tuple[str, str]]:

@@ -16,12 +16,13 @@ from tests.docker.files import (
     base_images,
     copied,
     default_command,
+    filled,
     image_variables,
     instructions,
 )
 
 ROOT = Path(__file__).parents[2]
-COMPOSE, EXAMPLE = "docker/compose.yaml", "docker/.env.example"
+COMPOSE, WITH_GPU, EXAMPLE = "docker/compose.yaml", "docker/compose.gpu.yaml", "docker/.env.example"
 WORKER, SERVER = "docker/worker.Dockerfile", "docker/server.Dockerfile"
 PREFECT_IMAGE, MLFLOW_IMAGE = "prefecthq/prefect", "ghcr.io/mlflow/mlflow"
 OF_OTHERS = {
@@ -109,8 +110,9 @@ def containers_can_change_only_what_they_must(docker: Docker) -> None:
     named = set(docker.compose["volumes"])
     mounts = [mount for service in docker.services.values() for mount in service.get("volumes", [])]
     for mount in mounts:
-        source = mount.partition(":")[0]
-        assert source in named or (mount.endswith(":ro") and (docker.root / "docker" / source).exists()), mount
+        source = filled(mount).partition(":")[0]
+        assert source in named or (docker.root / "docker" / source).exists(), mount
+        assert mount.partition(":")[0] in named or mount.endswith(":ro"), mount
 
 
 def no_password_is_written_down(docker: Docker) -> None:
@@ -166,12 +168,51 @@ def services_wait_for_what_they_need(docker: Docker) -> None:
     assert all(needs[name] >= {"deploy", "mlflow"} for name in needs if name.startswith("worker"))
 
 
-def the_gpu_is_reserved_only_on_demand(docker: Docker) -> None:
-    reserving = {name for name, service in docker.services.items() if "deploy" in service}
-    assert reserving == {"worker-gpu"}
-    assert docker.services["worker-gpu"]["profiles"] == ["gpu"]
-    (device,) = docker.services["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+def a_worker_serves_each_pool_with_and_without_a_gpu(docker: Docker) -> None:
+    from deployments.config import DeployConfig
+    from deployments.pools import pools
+
+    commands = [service["command"] for name, service in docker.services.items() if name.startswith("worker")]
+    assert {command[command.index("--pool") + 1] for command in commands} == {
+        pool.name for pool in pools(DeployConfig())
+    }
+    assert not [name for name, service in docker.services.items() if {"profiles", "deploy"} & service.keys()]
+    assert list(docker.with_gpu) == ["worker-gpu"]
+    assert "gpu" in docker.services["worker-gpu"]["command"]
+    (device,) = docker.with_gpu["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
+
+
+def no_worker_has_a_variable_that_its_pool_overrules(docker: Docker) -> None:
+    from deployments.config import DeployConfig
+    from deployments.pools import pools
+
+    for pool in pools(DeployConfig()):
+        overruled = pool.base_job_template["variables"]["properties"]["env"]["default"]
+        assert "STAGE1_DEVICE" in overruled
+        assert not overruled.keys() & docker.services[f"worker-{pool.name}"]["environment"].keys()
+
+
+def workers_can_read_pictures_of_this_machine(docker: Docker) -> None:
+    for name in ("deploy", "worker-cpu", "worker-gpu"):
+        mounts = [filled(mount, PICTURES="/srv/pictures") for mount in docker.services[name]["volumes"]]
+        assert "/srv/pictures:/pictures:ro" in mounts, name
+
+
+def a_proxy_can_stand_before_both_servers(docker: Docker) -> None:
+    from mlflow.server.security_utils import is_allowed_host_header, should_block_cors_request
+
+    assert docker.services["prefect"]["environment"]["PREFECT_SERVER_UI_API_URL"] == "/api"
+    said = docker.services["mlflow"]["environment"]
+    for public in ("mlflow.example.com", "mlflow.example.com:8443"):
+        hosts, origins = (
+            filled(said[f"MLFLOW_SERVER_{name}"], MLFLOW_PUBLIC_HOST=public).split(",")
+            for name in ("ALLOWED_HOSTS", "CORS_ALLOWED_ORIGINS")
+        )
+        assert all(is_allowed_host_header(hosts, host) for host in (public, "mlflow:5000", "127.0.0.1:5000"))
+        assert not is_allowed_host_header(hosts, "elsewhere.example.com")
+        assert not should_block_cors_request(f"https://{public}", "POST", origins)
+        assert should_block_cors_request("https://elsewhere.example.com", "POST", origins)
 
 
 def every_variable_is_read_by_somebody(docker: Docker) -> None:
@@ -251,7 +292,10 @@ RULES: list[Callable[[Docker], None]] = [
     ports_are_published_on_the_loopback,
     only_servers_reach_the_databases,
     services_wait_for_what_they_need,
-    the_gpu_is_reserved_only_on_demand,
+    a_worker_serves_each_pool_with_and_without_a_gpu,
+    no_worker_has_a_variable_that_its_pool_overrules,
+    workers_can_read_pictures_of_this_machine,
+    a_proxy_can_stand_before_both_servers,
     every_variable_is_read_by_somebody,
     every_command_exists,
 ]
@@ -286,7 +330,15 @@ def test_it_holds_that(rule):
         (only_servers_reach_the_databases, COMPOSE, "{internal: true}", "{internal: false}"),
         (services_wait_for_what_they_need, COMPOSE, "      redis: {condition: service_healthy}\n", ""),
         (services_wait_for_what_they_need, COMPOSE, "service_healthy", "service_started"),
-        (the_gpu_is_reserved_only_on_demand, COMPOSE, "    profiles: [gpu]\n", "    profiles: []\n"),
+        (containers_can_change_only_what_they_must, COMPOSE, ":/pictures:ro", ":/pictures"),
+        (a_worker_serves_each_pool_with_and_without_a_gpu, COMPOSE, "--pool, gpu", "--pool, cpu"),
+        (a_worker_serves_each_pool_with_and_without_a_gpu, COMPOSE, "worker-gpu:", "worker-gpu:\n    profiles: [gpu]"),
+        (a_worker_serves_each_pool_with_and_without_a_gpu, WITH_GPU, "worker-gpu:", "worker-cpu:"),
+        (no_worker_has_a_variable_that_its_pool_overrules, COMPOSE, "HF_TOKEN:", "STAGE1_DEVICE:"),
+        (workers_can_read_pictures_of_this_machine, COMPOSE, "${PICTURES:-pictures}", "pictures"),
+        (a_proxy_can_stand_before_both_servers, COMPOSE, "UI_API_URL: /api", "UI_API_URL: http://127.0.0.1:4200/api"),
+        (a_proxy_can_stand_before_both_servers, COMPOSE, "127.0.0.1:*,${MLFLOW_PUBLIC_HOST:-localhost}", "127.0.0.1:*"),
+        (a_proxy_can_stand_before_both_servers, COMPOSE, "https://${MLFLOW_PUBLIC_HOST:-localhost}", "https://localhost"),
         (every_variable_is_read_by_somebody, COMPOSE, "PREFECT_SERVER_DOCKET_URL", "PREFECT_DOCKET_ADDRESS"),
         (every_variable_is_read_by_somebody, COMPOSE, "MLFLOW_BACKEND_STORE_URI", "MLFLOW_BACKEND_URI"),
         (every_variable_is_read_by_somebody, WORKER, "STAGE1_ARTIFACTS", "STAGE1_WORKSPACE_FOLDER"),

@@ -22,6 +22,7 @@ from prefect.deployments.runner import EntrypointType
 from prefect.events.schemas.automations import AutomationCore
 from prefect.states import Cancelling
 
+from deployments.job_templates import process_template
 from stage1_core.bundle.manifest import MANIFEST_FILE, BundleManifest
 from stage1_core.data.access_log import AccessLog
 
@@ -35,10 +36,23 @@ def client() -> SyncPrefectClient:
 
 
 def make_pool(name: str) -> str:
-    """A process pool, made on first use."""
+    """A process pool as `stage1 deploy` makes it, without a GPU; made on first use."""
+    pool = WorkPoolCreate(name=name, type="process", base_job_template=process_template({}))
     with client() as api:
-        api.create_work_pool(WorkPoolCreate(name=name, type="process"), overwrite=True)
+        api.create_work_pool(pool, overwrite=True)
     return name
+
+
+def make_slot(name: str) -> str:
+    """A limit that one step at a time can hold, made on first use."""
+    with client() as api:
+        api.upsert_global_concurrency_limit_by_name(name, 1)
+    return name
+
+
+def slots_in_use(name: str) -> int:
+    with client() as api:
+        return api.read_global_concurrency_limit_by_name(name).active_slots
 
 
 def deploy(flow: Flow[Any, Any], pool: str, *, tags: Sequence[str] = (), **job_environment: str) -> UUID:

@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -80,8 +80,9 @@ def killed_after(writes: int, act: Callable[[], object]) -> bool:
     return status != 0
 
 
-def kill_after(writes: int) -> None:
-    """Let this process end, by SIGKILL, as soon as it has written so often; at its first write where that is 0."""
+def kill_after(writes: int, methods: Sequence[str] = REGISTRY_WRITES) -> None:
+    """Let this process end, by SIGKILL, as soon as it has written so often by one of ``methods``; at its first write
+    where that is 0."""
     done = 0
 
     def fatal(write: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,7 +98,7 @@ def kill_after(writes: int) -> None:
 
         return written
 
-    for name in REGISTRY_WRITES:
+    for name in methods:
         setattr(MlflowClient, name, fatal(getattr(MlflowClient, name)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.client.orchestration import get_client
+from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -21,10 +24,14 @@ from prefect.settings import (
 from flows.baseline import baseline
 from stage1_core.bundle.manifest import ReleaseConfig
 from stage1_core.promotion.config import NonInferiorityConfig, PromotionConfig
+from tasks.events import EventName
 from tasks.phase import ReleasedPhase
+from tests.conftest import give_up_undelivered_events
 from tests.integration.toys import draw_pictures, toy_config, toy_training
 from tests.live.servers import ROOT, clean_environment
 
+SECONDS = 60.0
+"""An event is on the server within a few."""
 LENIENT = PromotionConfig(
     not_worse=NonInferiorityConfig(max_coverage_loss=0.3, max_accuracy_loss=0.3, max_augrc_gain=0.3, max_fnr_gain=0.3)
 )
@@ -48,6 +55,7 @@ def workplace(workspace: Path, prefect: str, mlflow: str) -> Iterator[dict[str, 
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
     }
     workspace.mkdir(parents=True, exist_ok=True)
+    give_up_undelivered_events(seconds=30)  # whoever sent the first event of this process chose where all others go
     with pytest.MonkeyPatch.context() as patch, temporary_settings(updates=settings):
         for name, value in variables.items():
             patch.setenv(name, value)
@@ -67,9 +75,9 @@ def write_config(folder: Path, config: PromotionConfig = LENIENT) -> Path:
     return path
 
 
-def start(environment: Mapping[str, str], *words: object) -> subprocess.Popen[str]:
-    """`stage1 <words>` as a process without a terminal."""
-    code = f"import sys; sys.argv = {['stage1', *map(str, words)]!r}; from stage1_cli.app import main; main()"
+def start(environment: Mapping[str, str], *words: object, first: str = "") -> subprocess.Popen[str]:
+    """`stage1 <words>` as a process without a terminal, in which the statements ``first`` come first."""
+    code = f"import sys; sys.argv = {['stage1', *map(str, words)]!r}; {first}from stage1_cli.app import main; main()"
     command = [sys.executable, "-c", code]
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     return subprocess.Popen(command, env=dict(environment), cwd=ROOT, text=True, **pipes)
@@ -80,3 +88,21 @@ def stage1(environment: Mapping[str, str], *words: object) -> tuple[int, str]:
     process = start(environment, *words)
     output, _ = process.communicate(timeout=300)
     return process.returncode, output
+
+
+def told(name: EventName, resource: str) -> list[dict[str, Any]]:
+    """What the events ``name`` about ``resource`` say that are on the server, newest first."""
+    wanted = EventFilter(event=EventNameFilter(name=[name.value]), resource=EventResourceFilter(id=[resource]))
+    with get_client(sync_client=True) as server:
+        return [event.payload for event in server.read_events(wanted, limit=50).events]
+
+
+def until_told(name: EventName, resource: str, **payload: object) -> dict[str, Any]:
+    """What the newest event ``name`` about ``resource`` says that says at least ``payload``, once it is there."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        for found in told(name, resource):
+            if payload.items() <= found.items():
+                return found
+        time.sleep(0.2)
+    raise AssertionError(f"no {name} about {resource} with {payload}, but {told(name, resource)}")

@@ -56,13 +56,21 @@ class StackProcess:
 
     def begin(self, *words: str) -> Running:
         """Start the command and return at once."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MLFLOW"))}
         ports = ("--prefect-port", str(self.prefect_port), "--mlflow-port", str(self.mlflow_port))
-        program = "from stage1_cli.app import main; main()"
-        command = [sys.executable, "-c", program, self.command, *ports, *self.words, *words]
+        return self._terminal(self.command, *ports, *self.words, *words)
+
+    def deploy(self, config: Path) -> None:
+        """`stage1 deploy --config` in another terminal."""
+        running = self._terminal("deploy", "--config", str(config), PREFECT_API_URL=self.prefect)
+        until(lambda: not running.alive, "the deployments are applied")
+        assert ended_with(running) == 0, running.text()
+
+    def _terminal(self, *words: str, **variables: str) -> Running:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "MLFLOW"))}
+        command = [sys.executable, "-c", "from stage1_cli.app import main; main()", *words]
         log = self.workspace / f"terminal-{len(list(self.workspace.glob('terminal-*')))}.txt"
         environment = kept | {"STAGE1_ARTIFACTS": str(self.workspace), "PYTHONUNBUFFERED": "1"} | self.variables
-        return Running(command, environment, log).start()
+        return Running(command, environment | variables, log).start()
 
     def start(self) -> Running:
         """Start it and wait until it says that it is complete."""
@@ -139,9 +147,9 @@ def ended_with(running: Running) -> int:
     return int(running._process.returncode)
 
 
-def ask(url: str, body: object = None, *, auth: str = "") -> Any:
+def ask(url: str, body: object = None, *, auth: str = "", **headers: str) -> Any:
     """The JSON, or text, that ``url`` answers; the status where it refuses."""
-    request = urllib.request.Request(url, None if body is None else json.dumps(body).encode())
+    request = urllib.request.Request(url, None if body is None else json.dumps(body).encode(), headers)
     request.add_header("Content-Type", "application/json")
     if auth:
         request.add_header("Authorization", "Basic " + base64.b64encode(auth.encode()).decode())

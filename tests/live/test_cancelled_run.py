@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from prefect.settings import PREFECT_API_URL
 
 from flows.baseline import baseline
+from tasks._device import SLOT_VARIABLE
 from tasks.tracking import EXPERIMENT
 from tests.integration.toys import draw_pictures, toy_config, toy_training
 from tests.live.deploying import (
@@ -18,8 +19,10 @@ from tests.live.deploying import (
     deploy,
     log_of,
     make_pool,
+    make_slot,
     processes_of,
     released,
+    slots_in_use,
     submit,
     until,
     until_final,
@@ -27,7 +30,7 @@ from tests.live.deploying import (
 from tests.live.loading_flow import load_for_ever
 from tests.live.servers import ROOT, Running, started, worker
 
-POOL = "cancelled"
+POOL, SLOT = "cancelled", "gpu-of-the-cancelled"
 EPOCHS = 1000
 """Twenty seconds on a quick machine: a cancellation must arrive while it trains."""
 
@@ -54,14 +57,16 @@ def test_a_cancelled_training_is_continued_by_the_next_run(on_a_worker, tmp_path
     workspace, seed = tmp_path / "workspace", 20
     config = toy_config(draw_pictures(tmp_path / "pictures"), training=toy_training(epochs=EPOCHS, seed=seed))
     parameters = {"config": config.model_dump(mode="json")}
-    deployment = deploy(baseline, POOL)
+    deployment = deploy(baseline, POOL, **{SLOT_VARIABLE: make_slot(SLOT)})
     with started(on_a_worker):
         run = submit(deployment, parameters)
         until(lambda: bool(list(workspace.glob("checkpoints/*/epoch-*"))), "the training has begun")
+        assert slots_in_use(SLOT) == 1
         family = processes_of(run)
         cancel(run)
         assert until_final(run).name == "Cancelled"
         assert psutil.wait_procs(family, timeout=20)[1] == []
+        assert slots_in_use(SLOT) == 0
         assert mlflow_states(seed) == {"KILLED", "FAILED"}
         again = submit(deployment, parameters)
         assert until_final(again).is_completed(), log_of(again)

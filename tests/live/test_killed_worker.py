@@ -17,6 +17,7 @@ from deployments.config import DeployConfig
 from deployments.description import OWNED
 from flows.baseline import baseline
 from flows.resume import resume_crashed
+from tasks._device import SLOT_VARIABLE
 from tests.integration.toys import draw_pictures, toy_config, toy_training
 from tests.live.deploying import (
     automate,
@@ -28,9 +29,11 @@ from tests.live.deploying import (
     log_of,
     looks,
     make_pool,
+    make_slot,
     past_states,
     processes_of,
     released,
+    slots_in_use,
     state_of,
     submit,
     until,
@@ -39,7 +42,7 @@ from tests.live.deploying import (
 from tests.live.loading_flow import load_for_ever
 from tests.live.servers import ROOT, Running, started, worker
 
-POOL, QUIET_POOL = "mortal", "undisturbed"
+POOL, QUIET_POOL, SLOT = "mortal", "undisturbed", "gpu-of-the-mortal"
 EPOCHS = 600
 HEARTBEAT_SECONDS = 30
 """The least that Prefect allows; three of them without a sign of life mean death."""
@@ -64,7 +67,8 @@ def site(tmp_path: Path, mlflow_url: str, on_the_server: None) -> Iterator[Site]
     for pool in (POOL, QUIET_POOL):
         make_pool(pool)
     heartbeat = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}
-    deployment = deploy(baseline, POOL, tags=[OWNED, RESUMABLE], **heartbeat)
+    slot = {SLOT_VARIABLE: make_slot(SLOT)}
+    deployment = deploy(baseline, POOL, tags=[OWNED, RESUMABLE], **heartbeat, **slot)
     resuming = f"{resume_crashed.name}/{POOL}"
     ids = {resuming: deploy(resume_crashed, POOL, tags=[OWNED], **heartbeat)}
     rules = (silent_run(DeployConfig(heartbeat_seconds=HEARTBEAT_SECONDS)), resume(resuming))
@@ -106,15 +110,17 @@ def test_a_run_goes_on_where_it_was_when_its_machine_dies(site):
     assert looks(workspace) == looks(quiet) == ["certified", "opened"]
 
 
-def test_a_run_whose_process_is_killed_goes_on_where_it_was(site):
+def test_a_run_whose_process_is_killed_gets_its_gpu_again_and_goes_on_where_it_was(site):
     workspace = site.folder / "workspace"
     with started(site.worker("only", workspace)):
         run = submit(site.deployment, site.parameters)
         until_training(workspace)
         kill_leader(run)
         until(lambda: "Crashed" in past_states(run), "the worker reports the crash", seconds=20)
+        assert slots_in_use(SLOT) == 1  # of the dead one, until its lease is over
         until(lambda: state_of(run).is_completed(), "the run has gone on and ended")
     assert past_states(run).count("Running") == 2
+    assert slots_in_use(SLOT) == 0
     assert continued_after(workspace)
     assert len(released(workspace)) == 1
 

@@ -1,11 +1,13 @@
-"""Promotion and rollback of real bundles against real servers, from the command line and as flows.
+"""Promotion, rollback and repair of real bundles against real servers, from the command line and as flows.
 
-Takes about two minutes on two idle cores: three releases, and two promotions that race.
+Takes about two and a half minutes on two idle cores: three releases, two promotions that race, and a promotion and a
+rollback that are killed.
 """
 
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,19 +15,26 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
-from flows.release import promotion, rollback
-from stage1_core.errors import BundleError, PromotionRefused
-from stage1_core.promotion.config import PromotionRequest, RollbackRequest
+from flows.release import promotion, repair, rollback
+from stage1_core.errors import BundleError, PromotionConflict, PromotionRefused
+from stage1_core.promotion.config import PromotionRequest, RepairRequest, RollbackRequest
 from stage1_core.promotion.evidence import PromotionEvidence
 from stage1_core.promotion.intent import Aliases
 from tasks._workspace import access_log
 from tasks.data import load_ledger
+from tasks.events import EventName, model_resource, phase_resource
 from tasks.registry_aliases import INTENT_TAG, aliases_of
-from tasks.registry_versions import EVIDENCE, PROMOTED_AT, REPLACED, ROLLED_BACK_BECAUSE
-from tests.live.releases import LENIENT, release_toys, stage1, start, workplace, write_config
+from tasks.registry_lease import lease_name
+from tasks.registry_versions import CERTIFICATE_TAG, DIGEST_TAG, EVIDENCE, PROMOTED_AT, REPLACED, ROLLED_BACK_BECAUSE
+from tests.live.moving import SCENARIOS, make_model, move_of, reset
+from tests.live.releases import LENIENT, release_toys, stage1, start, told, until_told, workplace, write_config
+from tests.promotion.moves import BEFORE
 
 MODEL = "raced"
+ABOUT_IT = model_resource(MODEL)
 APPROVED = ("--yes", "--approver", "A. Tester", "--reason", "it is better")
 
 
@@ -90,6 +99,32 @@ def registered() -> dict[str, str]:
     return dict(MlflowClient().search_registered_models(f"name = '{MODEL}'")[0].tags)
 
 
+def killed(environment: dict[str, str], *words: object) -> None:
+    """`stage1 <words>` until it has moved one alias; the lease that it leaves behind is taken away by hand."""
+    fatal = "from tests.live.moving import kill_after; kill_after(1, ('set_registered_model_alias',)); "
+    process = start(environment, *words, first=fatal)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL, output
+    with get_client(sync_client=True) as server:
+        server.update_global_concurrency_limit(lease_name(MODEL), GlobalConcurrencyLimitUpdate(active_slots=0))
+
+
+def test_each_release_was_an_event(ledger):
+    until_told(EventName.BUNDLE_RELEASED, ABOUT_IT, version="3")
+    sent = {one.pop("version"): one for one in told(EventName.BUNDLE_RELEASED, ABOUT_IT)}
+    assert sorted(sent) == ["1", "2", "3"]
+    version = MlflowClient().get_model_version(MODEL, "3")
+    assert sent["3"] == {
+        "model": MODEL,
+        "release": "0.1.0",
+        "digest": version.tags[DIGEST_TAG],
+        "phase": "baseline",
+        "certified": version.tags[CERTIFICATE_TAG],
+        "mlflow_run": version.run_id,
+    }
+    assert until_told(EventName.PHASE_ACCEPTED, phase_resource("baseline"), verdict="PASS")["summary"]
+
+
 def test_a_first_champion_needs_no_comparison_and_opens_no_test_rows(first, ledger):
     assert "no champion yet" in first
     assert "champion 1" in first
@@ -105,6 +140,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_refused(race, winne
     assert aliases_of(MODEL).champion == winner
     assert aliases_of(MODEL).previous == "1"
     assert INTENT_TAG not in registered()
+    until_told(EventName.BUNDLE_PROMOTED, ABOUT_IT, version=winner, replaced="1", reason="it is better")
 
 
 def test_the_winner_carries_who_approved_it_why_and_on_which_evidence(winner):
@@ -130,9 +166,10 @@ def test_what_is_champion_already_is_nothing_to_do(environment, winner, config):
 
 def test_margins_that_the_rows_cannot_show_refuse_the_candidate(winner):
     (loser,) = {"2", "3"} - {winner}
-    with pytest.raises(PromotionRefused, match="not promoted"):
+    with pytest.raises(PromotionRefused, match="not promoted") as refused:
         promotion(PromotionRequest(model=MODEL, candidate=loser))
     assert aliases_of(MODEL).champion == winner
+    until_told(EventName.PROMOTION_REFUSED, ABOUT_IT, action="promotion", why=str(refused.value))
 
 
 def test_an_unexpected_champion_refuses_before_anything_is_computed(winner):
@@ -149,9 +186,10 @@ def test_a_candidate_that_was_changed_in_the_registry_is_refused(winner, mlflow_
 
 
 def test_a_rollback_refuses_a_previous_champion_that_was_changed(winner, mlflow_folder):
-    with tampered(mlflow_folder, "1"), pytest.raises(PromotionRefused, match="damaged in the registry"):
+    with tampered(mlflow_folder, "1"), pytest.raises(PromotionRefused, match="damaged in the registry") as refused:
         rollback(RollbackRequest(model=MODEL, reason="a test of damage"))
     assert aliases_of(MODEL).champion == winner
+    until_told(EventName.PROMOTION_REFUSED, ABOUT_IT, action="rollback", why=str(refused.value))
 
 
 def test_a_champion_that_was_changed_is_not_loaded(winner, mlflow_folder):
@@ -165,6 +203,51 @@ def test_a_rollback_puts_the_previous_champion_back(environment, winner):
     assert aliases_of(MODEL).champion == "1"
     assert aliases_of(MODEL).previous is None
     assert MlflowClient().get_model_version(MODEL, winner).tags[ROLLED_BACK_BECAUSE] == "false alarms"
+    until_told(EventName.BUNDLE_ROLLED_BACK, ABOUT_IT, version="1", replaced=winner, reason="false alarms")
     code, output = stage1(environment, "registry", MODEL)
     assert code == 0
     assert "false alarms" in " ".join(output.split())
+
+
+def test_a_promotion_first_takes_back_what_a_killed_one_began(environment, winner, config):
+    (loser,) = {"2", "3"} - {winner}
+    words = ("promote", MODEL, "--candidate", loser, "--config", config, *APPROVED)
+    killed(environment, *words)
+    assert (aliases_of(MODEL).champion, aliases_of(MODEL).previous) == ("1", "1")
+    code, output = stage1(environment, *words)
+    assert code == 0, output
+    assert "an interrupted promote was taken back" in output
+    assert (aliases_of(MODEL).champion, aliases_of(MODEL).previous) == (loser, "1")
+    assert INTENT_TAG not in registered()
+    until_told(EventName.PROMOTION_REPAIRED, ABOUT_IT, action="promote", outcome="revert", champion="1")
+    until_told(EventName.BUNDLE_PROMOTED, ABOUT_IT, version=loser, replaced="1")
+
+
+def test_a_repair_finishes_a_killed_rollback_and_finds_nothing_the_second_time(environment, winner):
+    (loser,) = {"2", "3"} - {winner}
+    assert aliases_of(MODEL).champion == loser
+    killed(environment, "rollback", MODEL, "--reason", "it sees ghosts")
+    assert INTENT_TAG in registered()
+    code, output = stage1(environment, "repair", MODEL)
+    assert code == 0, output
+    assert f"{MODEL}: an interrupted roll_back was finished; now " in output
+    assert (aliases_of(MODEL).champion, aliases_of(MODEL).previous) == ("1", None)
+    assert MlflowClient().get_model_version(MODEL, loser).tags[ROLLED_BACK_BECAUSE] == "it sees ghosts"
+    assert INTENT_TAG not in registered()
+    until_told(EventName.PROMOTION_REPAIRED, ABOUT_IT, action="roll_back", outcome="finish", champion="1")
+    assert repair(RepairRequest(model=MODEL), return_state=True).name == "NothingToDo"
+
+
+def test_what_a_repair_cannot_end_is_abandoned(environment):
+    model, (promote, _) = "moved-by-hand", SCENARIOS
+    make_model(model)
+    reset(model, promote.noted)
+    MlflowClient().set_registered_model_tag(model, INTENT_TAG, move_of(promote, model).model_dump_json())
+    MlflowClient().set_registered_model_alias(model, "champion", "1")
+    with pytest.raises(PromotionConflict, match="somebody else moved one"):
+        repair(RepairRequest(model=model))
+    code, output = stage1(environment, "repair", model, "--abandon")
+    assert code == 0, output
+    assert f"{model}: an interrupted promote was forgotten; now " in output
+    assert aliases_of(model) == BEFORE.model_copy(update={"champion": "1"})
+    until_told(EventName.PROMOTION_REPAIRED, model_resource(model), action="promote", outcome="abandon", champion="1")

@@ -8,10 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
@@ -19,7 +16,6 @@ from mlflow import MlflowClient
 
 from stage1_core.errors import PromotionConflict, Stage1Error
 from stage1_core.promotion.intent import Aliases
-from tasks import registry_lease as lease
 from tasks.registry_aliases import (
     CANDIDATE,
     INTENT_TAG,
@@ -159,26 +155,6 @@ def test_versions_are_listed_newest_first_with_their_aliases(model: str):
         "1": ("previous",),
     }
     assert list(versions_of(model)) == ["3", "2", "1"]
-
-
-def test_one_mover_at_a_time(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lease, "SECONDS_TO_WAIT", 2.0)
-    held, done = Event(), Event()
-
-    def hold() -> None:
-        with lease.registry_lease("leased"):
-            held.set()
-            done.wait(60)
-
-    with ThreadPoolExecutor(1) as pool:
-        holder = pool.submit(copy_context().run, hold)
-        assert held.wait(60)
-        with pytest.raises(Stage1Error, match="somebody else has been moving"), lease.registry_lease("leased"):
-            pytest.fail("two hold it")
-        done.set()
-        holder.result(60)
-    with lease.registry_lease("leased"):
-        pass
 
 
 def record(move: Move) -> None:

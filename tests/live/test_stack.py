@@ -1,4 +1,4 @@
-"""`stage1 stack` on SQLite: what it starts, who may ask it, what it leaves. Four starts, about 90 seconds."""
+"""`stage1 stack` on SQLite: what it starts, who may ask it, what it leaves. Four starts, some 100 seconds."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from tests.live.stacking import (
 
 PASSWORD = "correct-horse-battery"
 AUTH = f"operator:{PASSWORD}"
+PUBLIC = "mlflow.example.com"
+"""Name that a proxy would have for MLflow."""
 TINY_FLOW = """
 from prefect import flow
 
@@ -40,7 +42,7 @@ def stack() -> Iterator[StackProcess]:
     with open_workspace() as workspace:
         (workspace / "modules").mkdir()
         (workspace / "modules" / "tiny_flow.py").write_text(TINY_FLOW)
-        words = ("--database", "sqlite", "--no-deploy")
+        words = ("--database", "sqlite", "--no-deploy", "--public-mlflow-host", PUBLIC)
         variables = {"STAGE1_STACK_AUTH": AUTH, "PYTHONPATH": str(workspace / "modules")}
         with stack_in(workspace, *words, **variables) as made:
             made.start()
@@ -72,10 +74,25 @@ def test_only_the_loopback_listens_in_the_whole_tree(stack):
     assert listening(running) == {"127.0.0.1"}
 
 
-def test_the_page_calls_the_port_that_was_asked_for(stack):
-    page = f"http://127.0.0.1:{stack.prefect_port}"
-    assert "<title>Prefect" in ask(page)
-    assert ask(f"{page}/ui-settings")["api_url"] == stack.prefect
+@pytest.mark.parametrize("pages", ["v2/", ""])
+def test_prefects_page_calls_its_server_by_the_name_that_the_browser_used(stack, browser, pages):
+    """That of a proxy, for instance, which the server does not know."""
+    name = f"http://localhost:{stack.prefect_port}"
+    assert ask(f"{name}/ui-settings")["api_url"] == "/api"
+    with browser.new_page() as page:
+        page.goto(f"{name}/{pages}login")
+        page.locator("input").fill(AUTH)
+        with page.expect_response(f"{name}/api/flow_runs/**") as answer:
+            page.locator("input").press("Enter")
+        assert answer.value.ok
+
+
+def test_mlflow_answers_to_the_name_that_a_proxy_has_and_to_no_other(stack):
+    experiments = f"{stack.mlflow}/ajax-api/2.0/mlflow/experiments/search"
+    body = {"max_results": 5}
+    assert ask(experiments, body, auth=AUTH, Host=PUBLIC, Origin=f"https://{PUBLIC}")["experiments"]
+    assert ask(experiments, body, auth=AUTH, Host=PUBLIC, Origin="https://elsewhere.example.com") == 403
+    assert ask(experiments, body, auth=AUTH, Host="elsewhere.example.com") == 403
 
 
 def test_it_prints_how_another_terminal_finds_the_servers(stack):

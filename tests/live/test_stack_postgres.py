@@ -1,4 +1,4 @@
-"""`stage1 stack` on PostgreSQL and Redis. Two starts, about 70 seconds; needs both programs and says so."""
+"""`stage1 stack` on PostgreSQL and Redis. Two starts, about 80 seconds; needs both programs and says so."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def programs() -> None:
         pytest.fail(f"found no {', '.join(missing)}; on Debian: {ADVICE}", pytrace=False)
 
 
-def test_records_lie_in_a_cluster_of_the_workspace_and_survive_a_restart():
+def test_records_lie_in_a_cluster_of_the_workspace_and_survive_a_restart_as_does_what_was_deployed():
     with open_workspace() as workspace, stack_in(workspace) as stack:
         stack.start()
         assert "deploy done after" in stack.text()
@@ -55,11 +55,14 @@ def test_records_lie_in_a_cluster_of_the_workspace_and_survive_a_restart():
         assert secret not in command_lines(stack.members())
 
         flow = ask(f"{stack.prefect}/flows/", {"name": "kept"})["id"]
+        (workspace / "mine.yaml").write_text("gpus: 3\n")
+        stack.deploy(workspace / "mine.yaml")
         assert stack.terminate() == 0
         assert stack.members() == []
 
         stack.start()
         assert ask(f"{stack.prefect}/flows/{flow}")["name"] == "kept"
+        assert ask(f"{stack.prefect}/v2/concurrency_limits/stage1-gpu")["limit"] == 3
         assert stack.terminate() == 0
         assert secret not in stack.logs()
 

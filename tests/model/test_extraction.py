@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stage1_core.compute import DaskLocalCompute
+from stage1_core.compute import Compute, DaskCompute, DaskLocalCompute
 from stage1_core.data.features import FeatureStore
 from stage1_core.data.pictures import open_picture
 from stage1_core.data.transforms import Letterbox, ResizeCenterCrop
@@ -23,6 +24,7 @@ from stage1_core.model import extraction
 from stage1_core.model.backbone import load_backbone
 from stage1_core.model.backbone_config import RandomWeights, TimmBackboneConfig
 from stage1_core.model.extraction import extract_features
+from stage1_core.model.shards import ShardExtraction
 from stage1_core.model.weights import backbone_digest
 
 BACKBONE = TimmBackboneConfig(model="test_efficientnet", weights=RandomWeights())
@@ -270,6 +272,21 @@ def test_a_broken_picture_at_a_worker_names_itself_and_keeps_what_was_done(tmp_p
         extract(rows, tmp_path / "store", compute=TWO_PROCESSES)
 
     assert in_store(tmp_path / "store").missing(rows["sha256"].tolist()) == rows["sha256"].tolist()[64:]
+
+
+@pytest.mark.parametrize(
+    ("compute", "there"), [(DaskLocalCompute(workers=1), "cuda:1"), (DaskCompute(address="elsewhere:8786"), "cuda")]
+)
+def test_only_this_machines_processes_are_told_which_gpu(rows, tmp_path, monkeypatch, compute: Compute, there: str):
+    told: list[str] = []
+
+    def answer(_self: Compute, shard: ShardExtraction, items):
+        told.append(shard.device)
+        yield from map(dataclasses.replace(shard, device="cpu"), items)
+
+    monkeypatch.setattr(type(compute), "map", answer)
+    extract(rows, tmp_path / "store", compute=compute, device="cuda:1")
+    assert told == [there]
 
 
 @pytest.mark.slow

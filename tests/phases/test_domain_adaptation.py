@@ -38,7 +38,8 @@ def pretraining(*, changed: int = 3, changed_wrongly: tuple[str, ...] = ()) -> P
 
 def facts(**differences: float) -> AdapterFacts:
     values = {"adapted_layers": 4, "trainable_in_backbone": 512, "pictures": 16}
-    return AdapterFacts(**(values | {"merged_difference": 1e-6, "reloaded_difference": 0.0} | differences))
+    measured = {"merged_difference": 1e-6, "reloaded_difference": 0.0, "score_difference": 1e-3, "tau": None}
+    return AdapterFacts(**(values | measured | differences))
 
 
 class TestConfig:
@@ -96,8 +97,10 @@ class TestReport:
             "ExPLoRA changed only what it may",
             "frozen: features move when it is merged",
             "frozen: features move when it is saved and loaded",
+            "frozen: scores differ from those of the trained model",
             "lora: features move when it is merged",
             "lora: features move when it is saved and loaded",
+            "lora: scores differ from those of the trained model",
         ]
         assert found.checks[0].evidence == "3 tensors differ"
 
@@ -117,6 +120,12 @@ class TestReport:
         missed = [check.name for check in found.checks if check.verdict is Verdict.FAIL]
         where = {"merged": "merged", "reloaded": "saved and loaded"}[stage]
         assert missed == ([] if passed else [f"lora: features move when it is {where}"])
+
+    @pytest.mark.parametrize(("difference", "passed"), [(0.01, True), (0.011, False)])
+    def test_scores_may_differ_as_far_as_was_allowed(self, report, difference, passed):
+        found = report(frozen=facts(), lora=facts(score_difference=difference))
+        missed = [check.name for check in found.checks if check.verdict is Verdict.FAIL]
+        assert missed == ([] if passed else ["lora: scores differ from those of the trained model"])
 
     def test_the_bound_is_the_configured_one(self, below):
         strict = DomainAdaptationAcceptance(max_merge_difference=1e-7)

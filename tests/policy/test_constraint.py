@@ -8,6 +8,7 @@ from stage1_core.metrics.intervals import binomial_p_value
 from stage1_core.metrics.risk import RISKS
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.predictions import Decisions
+from tests.toys import predictions_of
 
 LABELS = np.repeat([1, 0], 200)
 CALLED = np.where(np.arange(400) < 1, 0, LABELS)  # one positive of 200 is called 0
@@ -32,6 +33,31 @@ def test_without_guards_only_the_risk_decides():
 )
 def test_the_hardest_demand_gives_the_p_value(guards: dict[str, float], expected: tuple[int, int, float]):
     assert RiskConstraint(**guards).p_value(DECISIONS, LABELS) == binomial_p_value(*expected)
+
+
+@pytest.mark.parametrize(
+    ("promise", "rows", "in_words"),
+    [
+        ({}, 4, "one row of each group and class"),
+        ({"max_fpr_on_exited": 0.1}, 4, "one row of each group and class"),
+        ({"max_exit_error": 0.1}, 3, "one row of each group"),
+        ({"risk": "exit_error"}, 3, "one row of each group"),
+        ({"risk": "exit_error", "counting": "every_row"}, 6, "every row, as if all were independent"),
+    ],
+)
+def test_a_promise_that_pools_labels_counts_each_group_once(promise: dict[str, object], rows: int, in_words: str):
+    constraint = RiskConstraint.model_validate(promise)
+    drawn = predictions_of(np.zeros(6), np.array([1, 0, 1, 1, 1, 0]), groups=np.array(list("aaabbc")))
+    assert len(constraint.countable(drawn)) == rows
+    assert constraint.counted_in_words == in_words
+
+
+@pytest.mark.parametrize(
+    ("promise", "bounded"),
+    [({}, False), ({"max_fpr_on_exited": 0.1}, True), ({"max_exit_error": 0.1}, True), ({"risk": "exit_error"}, True)],
+)
+def test_what_bounds_false_alarms(promise: dict[str, object], bounded: bool):
+    assert RiskConstraint.model_validate(promise).bounds_false_alarms == bounded
 
 
 def test_the_named_risk_is_the_one_that_is_counted():

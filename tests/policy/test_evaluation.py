@@ -83,12 +83,20 @@ def test_every_draw_has_as_many_rows_of_each_class_as_the_sample():
 
 def test_exits_and_cascade_are_counted_on_independent_rows(rows: Predictions):
     evaluation = evaluate(POLICY, rows, 0.9, FEW).evaluation
-    independent = rows.independent()
-    assert len(independent) < len(rows)
-    assert evaluation.exits == exit_quality(independent, POLICY.decide(independent.scores), 0.9)
+    of_each_label, of_each_group = rows.independent(), rows.independent(across_labels=True)
+    assert len(of_each_group) < len(of_each_label) < len(rows)
+    by_label, by_group = (
+        exit_quality(part, POLICY.decide(part.scores), 0.9) for part in (of_each_label, of_each_group)
+    )
+    assert evaluation.exits.fnr_on_exited == by_label.fnr_on_exited
+    assert evaluation.exits.fpr_on_exited == by_label.fpr_on_exited
+    assert evaluation.exits.exit_error == by_group.exit_error != by_label.exit_error
+    assert evaluation.exits.average_set_size == by_group.average_set_size
     assert evaluation.exits_on_all_rows.coverage.trials == len(rows)
     assert evaluation.cascade is not None
-    assert evaluation.cascade.together.answered.trials == len(independent)
+    together = evaluation.cascade.together
+    assert together.answered.trials == len(of_each_group)
+    assert together.missed.trials + together.false_alarms.trials == len(of_each_label)
 
 
 def test_each_source_is_reported_with_its_own_rows(rows: Predictions):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stage1_core.errors import DataError, SplitUseError
-from stage1_core.policy.parts import as_part, divided, require_groups_apart
+from stage1_core.policy.parts import TELLING_ROWS, as_part, divided, require_contents_apart, require_groups_apart
 from stage1_core.predictions import Predictions
 from stage1_core.splits import Purpose
 from tests.toys import make_predictions, predictions_of
@@ -101,3 +101,77 @@ def test_a_group_in_two_parts_is_refused(rows):
     parts = {ORDER: as_part(rows.take(np.arange(6)), ORDER), CERTIFY: as_part(rows.take(np.arange(6, 20)), CERTIFY)}
     with pytest.raises(DataError, match=r"^1 groups lie in the rows that order and in those that certify, e.g. site1;"):
         require_groups_apart(parts)
+
+
+def renamed(rows: Predictions) -> Predictions:
+    """The same rows in another order, without the ids that would tell."""
+    shuffled = rows.take(np.random.default_rng(1).permutation(len(rows)))
+    return replace(shuffled, scores=replace(shuffled.scores, ids=np.arange(len(rows)).astype(np.str_)))
+
+
+def other_rows(n: int, *, seed: int, decimals: int | None = None) -> Predictions:
+    rng = np.random.default_rng(seed)
+    margins = rng.normal(0, 4, n)
+    return predictions_of(margins if decimals is None else margins.round(decimals), rng.random(n) < 0.5)
+
+
+def test_rows_in_another_order_are_the_same_rows(rows):
+    with pytest.raises(DataError, match=r"^a and b hold the same rows: 1000 of 1000 that can be told apart agree"):
+        require_contents_apart({"a": rows, "b": renamed(rows)})
+
+
+def test_rows_in_single_precision_are_the_same_rows(rows):
+    scores = rows.scores
+    single = replace(rows, scores=replace(scores, logits=scores.logits.astype(np.float32)))
+    with pytest.raises(DataError, match="1000 of 1000"):
+        require_contents_apart({"a": rows, "b": renamed(single)})
+
+
+@pytest.mark.parametrize(("shared", "refused"), [(501, True), (500, False)])
+def test_more_than_half_of_the_smaller_file_must_be_shared(shared, refused):
+    margins = np.random.default_rng(2).permutation(np.arange(1, 4000)) / 7
+    labels = np.ones(2000)
+    larger = predictions_of(margins[:2000], labels)
+    smaller = predictions_of(margins[2000 - shared : 3000 - shared], labels[:1000])
+    if not refused:
+        assert require_contents_apart({"a": larger, "b": smaller})
+        return
+    with pytest.raises(DataError, match=f"{shared} of 1000"):
+        require_contents_apart({"a": larger, "b": smaller})
+
+
+def test_the_same_scores_under_other_labels_are_other_rows(rows):
+    assert require_contents_apart({"a": rows, "b": replace(rows, labels=1 - rows.labels)})
+
+
+def test_gates_tell_rows_apart_where_both_files_have_them(rows):
+    first, second = (
+        replace(rows, scores=replace(rows.scores, gate_logits=np.random.default_rng(seed).normal(size=1000)))
+        for seed in (0, 1)
+    )
+    assert require_contents_apart({"a": first, "b": second})
+    for one, other in ((first, renamed(first)), (first, rows)):
+        with pytest.raises(DataError, match="1000 of 1000"):
+            require_contents_apart({"a": one, "b": other})
+
+
+def test_other_rows_are_never_taken_for_the_same_however_coarse_the_scores_are():
+    for values in (60, 100, 200):  # as many rows as values there are is the worst case
+        for seed in range(60):
+            rng = np.random.default_rng(seed)
+            one, other = (predictions_of(rng.integers(0, values, values), np.ones(values)) for _ in range(2))
+            require_contents_apart({"a": one, "b": other})
+
+
+def test_scores_that_hardly_differ_say_nothing():
+    coarse = other_rows(1000, seed=0, decimals=0)
+    few = other_rows(TELLING_ROWS - 1, seed=0)
+    for rows in (coarse, few):
+        assert not require_contents_apart({"a": rows, "b": renamed(rows)})
+    with pytest.raises(DataError, match=f"{TELLING_ROWS} of {TELLING_ROWS}"):
+        require_contents_apart({"a": other_rows(TELLING_ROWS, seed=0), "b": other_rows(TELLING_ROWS, seed=0)})
+
+
+def test_logits_beyond_single_precision_are_compared_too():
+    huge = predictions_of(np.linspace(-1e100, 1e100, 100), np.ones(100))
+    assert not require_contents_apart({"a": huge, "b": renamed(huge)})

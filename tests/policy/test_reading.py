@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from stage1_core.errors import PolicyError
-from stage1_core.policy import SoftmaxPolicyConfig
+from stage1_core.policy import GatePolicyConfig, NoExit, ScrcPolicyConfig, SoftmaxPolicyConfig
 from stage1_core.policy.constraint import RiskConstraint
 from stage1_core.policy.reading import read_policy
 from stage1_core.splits import Purpose
+from tests.policy.gated import CALIBRATE, CERTIFY, ORDER, paired_rows
 from tests.toys import make_predictions
 
 
@@ -61,7 +62,40 @@ def test_an_unknown_kind_is_shown_with_the_known_ones(refused):
 
 
 def test_the_first_thing_that_is_wrong_is_named(refused, content):
-    assert "softmax.exit_threshold" in refused(json.dumps(content | {"exit_threshold": 1.5}))
+    assert "softmax.exit_threshold" in refused(json.dumps(content | {"exit_threshold": 2.5}))
+
+
+def policy_of(kind):
+    rng = np.random.default_rng(1)
+    order, certify, calibrate = (paired_rows(rng, 1000, purpose) for purpose in (ORDER, CERTIFY, CALIBRATE))
+    if kind == "gate":
+        return GatePolicyConfig().fit(order, certify, RiskConstraint(), calibrate_on=calibrate)
+    config = SoftmaxPolicyConfig() if kind == "softmax" else ScrcPolicyConfig()
+    return config.fit(order, certify, RiskConstraint())
+
+
+@pytest.mark.parametrize("kind", ["softmax", "gate", "scrc"])
+def test_of_each_kind_only_certified_thresholds_are_read(refused, tmp_path, kind):
+    policy = policy_of(kind)
+    field = policy.sweeps if kind == "scrc" else {"softmax": "exit_threshold", "gate": "gate_threshold"}[kind]
+    certified = [level.threshold for level in policy.sweep_results if level.certified]
+    others = [level.threshold for level in policy.sweep_results if not level.certified]
+    assert len(certified) > 1
+    for threshold in certified:
+        (tmp_path / "certified.json").write_text(policy.at_threshold(threshold).to_json())
+        assert read_policy(tmp_path / "certified.json").threshold == threshold
+    for threshold in (others[0], 0.987):
+        message = refused(policy.model_copy(update={field: threshold}).to_json())
+        assert f"the threshold {threshold!r} was never certified" in message
+    assert "was never certified" in refused(policy.strictest().to_json())
+
+
+def test_a_policy_that_lets_nothing_exit_needs_no_certificate(tmp_path):
+    rng = np.random.default_rng(3)
+    policy = SoftmaxPolicyConfig().fit(paired_rows(rng, 20, ORDER), paired_rows(rng, 20, CERTIFY), RiskConstraint())
+    (tmp_path / "policy.json").write_text(policy.to_json())
+    assert isinstance(policy, NoExit)
+    assert read_policy(tmp_path / "policy.json") == policy
 
 
 def test_a_field_of_a_newer_version_names_that_version(refused, content):

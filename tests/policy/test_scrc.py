@@ -271,7 +271,7 @@ class TestPaths:
         calibrator = TemperatureConfig().fit(rows.order.scores.logits, rows.order.labels)
         [path] = [
             path
-            for path in scrc_paths(grid, [calibrator], rows.order, rows.order)
+            for path in scrc_paths(grid, [calibrator], rows.order, rows.order, RiskConstraint())
             if (found := path.rule_at(0.75)).sweeps == "lambda2" and found.lambda1 == 0
         ]
         levels = QuantileGrid(size=grid.size).levels(rows.order)
@@ -297,7 +297,7 @@ class TestPaths:
         grid = ScrcGrid(size=8, selection_levels=3, positives=positives)
         fitted = calibrator.fit(rows.scores.logits, rows.labels)
         called = (fitted.class_logits(rows.scores.logits) @ [-1, 1] >= 0).astype(np.int64)
-        for path in scrc_paths(grid, [fitted], rows, rows):
+        for path in scrc_paths(grid, [fitted], rows, rows, RiskConstraint()):
             assert (np.diff(path.levels) < 0).all()
             stricter = np.zeros(120, dtype=np.bool_)
             for level in path.levels.tolist():
@@ -310,11 +310,28 @@ class TestPaths:
     def test_only_paths_with_a_lambda1_or_a_signal_of_their_own_are_handicapped(self, rows: Rows):
         grid = ScrcGrid(size=5, selection_levels=3, pair_handicap=0.2)
         calibrator = DirichletConfig().fit(rows.order.scores.logits, rows.order.labels)
-        paths = scrc_paths(grid, [calibrator], rows.order, rows.order)
+        paths = scrc_paths(grid, [calibrator], rows.order, rows.order, RiskConstraint())
         assert [path.handicap for path in paths] == [0, 0, 0.2, 0.2, 0.2]
         assert [path.rule_at(0.7).sweeps for path in paths] == ["lambda1", "lambda2", "lambda1", "lambda2", "lambda2"]
         fixed = [path.rule_at(0.7).lambda1 for path in paths[-2:]]
         assert fixed == sorted(fixed, reverse=True)
+
+    @pytest.mark.parametrize("scale", [1, 0.05])
+    def test_coverage_is_not_bought_with_false_alarms(self, rng: np.random.Generator, scale: float):
+        """Where positives are common, calling everything roadwork keeps a promise about misses and lets all exit."""
+
+        def drawn(rows: int, purpose: Purpose) -> Predictions:
+            labels = (rng.random(rows) < 0.9).astype(np.int64)
+            margins = scale * rng.normal(np.where(labels == 1, 4.5, -4.5), 3)
+            return predictions_of(margins, labels, purpose=purpose, name=purpose.value)
+
+        order, certify, fresh = (
+            drawn(rows, purpose)
+            for rows, purpose in ((1200, ORDER), (2800, CERTIFY), (50_000, Purpose.FINAL_EVALUATION))
+        )
+        policy = ScrcPolicyConfig().fit(order, certify, CONSTRAINT)
+        assert isinstance(policy, ScrcPolicy)
+        assert (policy.decide(fresh.scores).label[fresh.labels == 0] == 1).mean() < 0.08
 
     def test_a_large_handicap_leaves_the_simple_paths(self, rows: Rows):
         policy = rows.fitted(ScrcPolicyConfig(grid=ScrcGrid(size=20, pair_handicap=1.0)))

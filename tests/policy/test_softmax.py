@@ -60,6 +60,13 @@ class TestRule:
         lax = ThresholdExit(exit_threshold=min(one, other)).decide(scores).exited
         assert (lax | ~strict).all()
 
+    def test_not_even_a_probability_of_one_reaches_the_strictest_threshold(self, order, certify):
+        certain = make_scores(np.array([-800.0, -40.0, 40.0, 800.0]))
+        assert (certain.confidence == 1).all()
+        strictest = fitted(order, certify).strictest()
+        assert not strictest.decide(certain).exited.any()
+        assert TypeAdapter(AnyPolicy).validate_json(strictest.to_json()) == strictest
+
     def test_a_threshold_below_one_half_is_refused(self):
         with pytest.raises(ValidationError, match=r"greater than or equal to 0\.5"):
             ThresholdExit(exit_threshold=0.4)

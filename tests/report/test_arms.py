@@ -19,7 +19,7 @@ def stays():
 
 
 def _text(made):
-    return Page(arms_report("release candidate", *made)).text
+    return Page(arms_report("release candidate", *made, toys.BATCH_SIZES)).text
 
 
 def test_the_page_says_which_arm_is_adopted_and_why(adopted):
@@ -45,10 +45,10 @@ def test_every_arm_has_its_cost_its_numbers_and_its_verdict(adopted):
     text = _text(adopted)
     for arm in comparison.arms:
         verdict = f"replaced by {choice.chosen}" if arm.name == "frozen" else ""
-        assert f"{arm.name} {arm.cost.trainable_parameters:,} 768 60.0 {verdict}" in text
+        assert f"{arm.name} {arm.cost.trainable_parameters:,} 64 768 60.0 {verdict}" in text
         assert f"{arm.mcc.mean:.4f} ± {arm.mcc.std:.4f} {arm.augrc.mean:.4f} ± {arm.augrc.std:.4f}" in text
-    assert f"{choice.chosen} 7,000 768 60.0 adopted ✓ PASS" in text
-    assert "full 5,000 768 60.0 not shown: AUGRC, accuracy, MCC ✕ FAIL" in text
+    assert f"{choice.chosen} 7,000 64 768 60.0 adopted ✓ PASS" in text
+    assert "full 5,000 64 768 60.0 not shown: AUGRC, accuracy, MCC ✕ FAIL" in text
 
 
 def test_differences_stand_with_the_ends_that_decide(adopted):
@@ -72,7 +72,7 @@ def test_a_memory_that_was_not_measured_is_said_to_be_so(adopted):
     comparison, choice = adopted
     cost = comparison.arms[0].cost.model_copy(update={"peak_memory_bytes": None})
     arms = (comparison.arms[0].model_copy(update={"cost": cost}), *comparison.arms[1:])
-    assert "frozen 1,000 not measured 60.0" in _text((comparison.model_copy(update={"arms": arms}), choice))
+    assert "frozen 1,000 64 not measured 60.0" in _text((comparison.model_copy(update={"arms": arms}), choice))
 
 
 def test_undefined_numbers_are_called_undefined(adopted):
@@ -83,10 +83,11 @@ def test_undefined_numbers_are_called_undefined(adopted):
 
 
 def test_the_section_holds_the_choice_and_the_tables(stays):
-    text = Page(f"<body>{arms_section(*stays)}</body>").text
+    text = Page(f"<body>{arms_section(*stays, toys.BATCH_SIZES)}</body>").text
     assert "no arm was shown to be better than frozen" in text
     assert "trainable parameters" in text
 
 
 def test_equal_arguments_give_equal_pages(adopted):
-    assert arms_report("one", *adopted) == arms_report("one", *adopted)
+    first, second = (arms_report("one", *adopted, toys.BATCH_SIZES) for _ in range(2))
+    assert first == second

@@ -168,6 +168,10 @@ def arms(*, better: bool) -> tuple[ArmComparison, ArmChoice]:
     return compared, choose_arm(config, compared)
 
 
+BATCH_SIZES = dict.fromkeys(ARM_GAINS, 64)
+"""Of `arms`."""
+
+
 def measure(policy: AnyPolicy, final: Predictions) -> Measured:
     """The evaluation with few resamples."""
     return evaluate(policy, final, CONSTRAINT.confidence, FEW_RESAMPLES)

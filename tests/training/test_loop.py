@@ -312,6 +312,15 @@ def test_probing_for_the_batch_size_does_not_change_the_result():
     assert_same_training(plain.state(), probed.state())
 
 
+def test_memory_that_only_the_optimizer_needs_is_an_error_that_names_the_size(monkeypatch):
+    def step(optimizer, closure=None):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    with pytest.raises(ModelError, match="training ran out of memory with batches of 8"):
+        next(train(tiny_head(), feature_rows(), select_rows(), training()))
+
+
 def test_no_size_that_fits_is_an_error_that_names_the_smallest():
     with pytest.raises(ModelError, match="a batch of 32 does not fit"):
         next(train(Cramped(8), feature_rows(), select_rows(), training(batch=BatchConfig(sizes=(64, 32)))))

@@ -3,9 +3,16 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 import torch
 
-from stage1_core.training.seeding import RandomStreams, epoch_order, repeatable
+from stage1_core.training.seeding import (
+    RandomStreams,
+    capture_random_state,
+    epoch_order,
+    repeatable,
+    restore_random_state,
+)
 
 
 def draw():
@@ -49,6 +56,18 @@ def test_the_generators_outside_are_not_moved():
     with RandomStreams(3).installed():
         draw()
     assert before == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+
+
+def test_a_training_draws_on_where_it_was_on_another_gpu(monkeypatch: pytest.MonkeyPatch):
+    gpus, current = [torch.Generator().manual_seed(seed) for seed in (1, 2)], 0
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: gpus[current].get_state())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state: gpus[current].set_state(state))
+    left = capture_random_state()
+    expected = torch.rand(1, generator=gpus[0])
+    current = 1
+    restore_random_state(left)
+    assert torch.rand(1, generator=gpus[1]) == expected
 
 
 def test_the_order_of_an_epoch_is_a_permutation_that_seed_and_epoch_decide():

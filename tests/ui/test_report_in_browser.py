@@ -62,11 +62,11 @@ def _gate_without_exits() -> str:
 
 
 def _arms() -> str:
-    return arms_report("stage1-roadwork 1.4.0", *toys.arms(better=True))
+    return arms_report("stage1-roadwork 1.4.0", *toys.arms(better=True), toys.BATCH_SIZES)
 
 
 def _no_arm_adopted() -> str:
-    return arms_report("stage1-roadwork 1.4.0", *toys.arms(better=False))
+    return arms_report("stage1-roadwork 1.4.0", *toys.arms(better=False), toys.BATCH_SIZES)
 
 
 PAGES: dict[str, tuple[Callable[[], str], str]] = {

@@ -153,7 +153,7 @@ def count_naive_sweeps(population: PairedPopulation, groups: int, *, seed: int, 
     for order, certify in pairs(population, rng, groups, draws):
         calibrator = DirichletConfig().fit(order.scores.logits, order.labels)
         kept: list[tuple[int, ScrcExit]] = []
-        for path in scrc_paths(FINE, [calibrator], order, order):
+        for path in scrc_paths(FINE, [calibrator], order, order, CONSTRAINT):
             rules = [path.rule_at(level) for level in path.levels.tolist()]
             reading = rules[0].read(certify.scores)
             for rule in rules:
@@ -168,7 +168,9 @@ def fit_on_halves(order: Predictions, calib: Predictions) -> ScrcExit | None:
     """The other design: calibrators and selector of one half of VAL_CALIB, certified on the other."""
     fit_half, certify_half = (calib.take(np.arange(start, len(calib), 2)) for start in (0, 1))
     calibrator = DirichletConfig().fit(fit_half.scores.logits, fit_half.labels)
-    found = search(lambda counted: scrc_paths(GRID, [calibrator], fit_half, counted), order, certify_half, CONSTRAINT)
+    found = search(
+        lambda counted: scrc_paths(GRID, [calibrator], fit_half, counted, CONSTRAINT), order, certify_half, CONSTRAINT
+    )
     return None if isinstance(found, NoExit) else found.rule
 
 

@@ -59,6 +59,11 @@ class DoranVariant(DoraLinearVariant):
         module.lora_magnitude_vector[adapter_name] = magnitude
 
 
+def taus(network: nn.Module) -> list[float]:
+    """τ of each layer that has one, in the network's order."""
+    return [float(module.tau.detach()) for module in network.modules() if isinstance(module, DoranMagnitude)]
+
+
 class DoranMagnitude(DoraLinearLayer):
     """m ``(out,)`` and τ of one layer."""
 

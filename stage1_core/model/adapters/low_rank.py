@@ -25,7 +25,7 @@ def add_low_rank(network: nn.Module, config: AnyLowRankConfig, *, seed: int) -> 
     wanted = adaptable_layers(network, config.targets, config.last_blocks)
     _let_layers_be_called(network)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # peft initialises from the global generator, on the CPU
+        torch.default_generator.manual_seed(seed)  # peft initialises from it, on the CPU
         inject_adapter_in_model(_peft_config(config, wanted), network)
     del network.peft_config  # peft leaves it behind, and would take it for a second adapter after merging
     found = adapted_layers(network)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from mlflow.server.security_utils import is_allowed_host_header
 
 from deployments.stack.assembly import assemble, open_databases
 from deployments.stack.config import StackConfig
@@ -93,6 +96,28 @@ def test_names_of_this_machine_are_the_only_ones_that_mlflow_answers_to(tmp_path
     assert "*" not in hosts
 
 
+def test_a_name_that_a_proxy_has_for_mlflow_is_answered_beside_those_of_this_machine(tmp_path):
+    said = services(tmp_path, public_mlflow_host="mlflow.example.com")["mlflow"].environment
+    hosts = said["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    for host in ("mlflow.example.com", "127.0.0.1:5000", "localhost:5000"):
+        assert is_allowed_host_header(hosts, host)
+    assert not is_allowed_host_header(hosts, "elsewhere.example.com")
+    assert "https://mlflow.example.com" in said["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
+
+
+def test_an_address_of_version_six_is_a_name_of_this_machine(tmp_path, monkeypatch):
+    loopback = SimpleNamespace(family=socket.AF_INET6, address="::1")
+    monkeypatch.setattr("psutil.net_if_addrs", lambda: {"lo": [loopback]})
+    hosts = services(tmp_path, host="0.0.0.0")["mlflow"].environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert is_allowed_host_header(hosts, "[::1]:5000")
+
+
+def test_the_address_that_an_operator_gave_to_the_page_is_left_alone(tmp_path, monkeypatch):
+    assert services(tmp_path)["prefect"].environment["PREFECT_SERVER_UI_API_URL"] == "/api"
+    monkeypatch.setitem(ENVIRONMENT, "PREFECT_SERVER_UI_API_URL", "/prefect/api")
+    assert services(tmp_path)["prefect"].environment["PREFECT_SERVER_UI_API_URL"] == "/prefect/api"
+
+
 def test_databases_get_their_secrets_from_no_command_line():
     postgres = Postgres(Path("/srv/postgres"), Path("/usr/bin"), None, 5433, PASSWORD)
     redis = RedisServer(Path("/srv/redis"), Path("/usr/bin/redis-server"), None, 6380, PASSWORD)
@@ -107,7 +132,7 @@ def nothing_installed(tmp_path, monkeypatch):
 
 
 def test_without_postgresql_auto_is_sqlite_and_says_why(tmp_path, nothing_installed):
-    found = open_databases(StackConfig(workspace=tmp_path))
+    found = open_databases(StackConfig(workspace=tmp_path), tmp_path / "mlflow.db")
     assert found.services() == ()
     assert found.notes == (
         "SQLite, because: PostgreSQL's program postgres is not installed (on Debian: apt-get install postgresql)",
@@ -116,11 +141,37 @@ def test_without_postgresql_auto_is_sqlite_and_says_why(tmp_path, nothing_instal
 
 def test_a_database_that_was_asked_for_is_not_replaced(tmp_path, nothing_installed):
     with pytest.raises(Stage1Error, match="PostgreSQL's program postgres is not installed"):
-        open_databases(StackConfig(workspace=tmp_path, database="postgres"))
+        open_databases(StackConfig(workspace=tmp_path, database="postgres"), tmp_path / "mlflow.db")
 
 
 def test_records_in_a_cluster_are_not_left_behind_for_sqlite(tmp_path, nothing_installed):
     (tmp_path / "postgres" / "data").mkdir(parents=True)
     with pytest.raises(Stage1Error, match="PostgreSQL's program postgres is not installed"):
-        open_databases(StackConfig(workspace=tmp_path))
-    assert open_databases(StackConfig(workspace=tmp_path, database="sqlite")).services() == ()
+        open_databases(StackConfig(workspace=tmp_path), tmp_path / "mlflow.db")
+    sqlite = StackConfig(workspace=tmp_path, database="sqlite")
+    assert open_databases(sqlite, tmp_path / "mlflow.db").services() == ()
+
+
+@pytest.fixture
+def cluster(monkeypatch) -> Postgres:
+    """What a machine with PostgreSQL would use."""
+    made = Postgres(Path("/srv/postgres"), Path("/usr/bin"), None, 5433, PASSWORD)
+    monkeypatch.setattr("deployments.stack.assembly.open_cluster", lambda workspace: made)
+    return made
+
+
+def test_records_of_local_runs_are_not_left_behind_for_postgresql(tmp_path, cluster):
+    records = tmp_path / "mlflow.db"
+    assert open_databases(StackConfig(workspace=tmp_path), records).postgres == cluster
+    records.touch()
+    found = open_databases(StackConfig(workspace=tmp_path), records)
+    assert found.postgres is None
+    assert found.notes == (f"SQLite, because {records} exists; --database postgres begins without its records",)
+
+
+def test_postgresql_that_was_asked_for_once_is_used_from_then_on(tmp_path, cluster):
+    records = tmp_path / "mlflow.db"
+    records.touch()
+    assert open_databases(StackConfig(workspace=tmp_path, database="postgres"), records).postgres == cluster
+    (tmp_path / "postgres" / "data").mkdir(parents=True)
+    assert open_databases(StackConfig(workspace=tmp_path), records).postgres == cluster

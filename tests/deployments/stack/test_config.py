@@ -44,6 +44,8 @@ def test_an_address_of_version_six_is_bracketed():
 def test_without_passwords_other_machines_are_not_let_in():
     with pytest.raises(Stage1Error, match="set STAGE1_STACK_AUTH=user:password first"):
         require_passwords_beyond_this_machine(stack_config(host="0.0.0.0"), None)
+    with pytest.raises(Stage1Error, match=r"--public-mlflow-host mlflow\.example\.com opens both servers"):
+        require_passwords_beyond_this_machine(stack_config(public_mlflow_host="mlflow.example.com"), None)
     require_passwords_beyond_this_machine(stack_config(host="0.0.0.0"), CREDENTIALS)
     require_passwords_beyond_this_machine(stack_config(), None)
 
