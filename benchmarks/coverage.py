@@ -192,17 +192,24 @@ def study(populations: Mapping[str, Population], methods: Mapping[str, Method], 
     yield "| population | method | certified | broken | coverage | FPR on exited |"
     yield "|---|---|---|---|---|---|"
     for number, (name, population) in enumerate(populations.items()):
-        rng = np.random.default_rng([20260101, number])
-        truth = population.draw(rng, TRUTH_ROWS, Purpose.FINAL_EVALUATION)
-        tallies = {method: Tally() for method in methods}
-        for _ in range(draws):
-            order = population.draw(rng, ROWS, Purpose.SELECT_MODEL)
-            certify = population.draw(rng, ROWS, Purpose.CERTIFY_POLICY)
-            for method, tally in tallies.items():
-                tally.add(methods[method](order, certify), truth)
+        truth, tallies = tallied(population, methods, draws, np.random.default_rng([20260101, number]))
         for method, tally in tallies.items():
             yield tally.line(name, method)
         yield f"| {name} | hindsight, one threshold on the confidence | | | {hindsight(truth):.3f} | |"
+
+
+def tallied(
+    population: Population, methods: Mapping[str, Method], draws: int, rng: np.random.Generator
+) -> tuple[Predictions, dict[str, Tally]]:
+    """The rows that stand for the population, and what each method did on the same draws of it."""
+    truth = population.draw(rng, TRUTH_ROWS, Purpose.FINAL_EVALUATION)
+    tallies = {method: Tally() for method in methods}
+    for _ in range(draws):
+        order = population.draw(rng, ROWS, Purpose.SELECT_MODEL)
+        certify = population.draw(rng, ROWS, Purpose.CERTIFY_POLICY)
+        for method, tally in tallies.items():
+            tally.add(methods[method](order, certify), truth)
+    return truth, tallies
 
 
 def hindsight(truth: Predictions) -> float:

@@ -17,11 +17,10 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.certificate import mapie_holm, mapie_sequence
-from benchmarks.coverage import CONSTRAINT, ROWS, TRUTH_ROWS, Method, Tally, mapie, scrc, softmax
+from benchmarks.coverage import CONSTRAINT, Method, Tally, mapie, scrc, softmax, tallied
 from benchmarks.populations import any_population
 from stage1_core.policy.scrc_paths import ScrcGrid
 from stage1_core.predictions import Float
-from stage1_core.splits import Purpose
 
 REFERENCE = "SCRC policy"
 METHODS: Mapping[str, Method] = {
@@ -38,14 +37,7 @@ METHODS: Mapping[str, Method] = {
 def tallies(number: int, draws: int) -> dict[str, Tally]:
     """What each method does on the draws of the population of this number."""
     rng = np.random.default_rng([20261121, number])
-    population = any_population(rng)
-    truth = population.draw(rng, TRUTH_ROWS, Purpose.FINAL_EVALUATION)
-    made = {name: Tally() for name in METHODS}
-    for _ in range(draws):
-        order = population.draw(rng, ROWS, Purpose.SELECT_MODEL)
-        certify = population.draw(rng, ROWS, Purpose.CERTIFY_POLICY)
-        for name, method in METHODS.items():
-            made[name].add(method(order, certify), truth)
+    _, made = tallied(any_population(rng), METHODS, draws, rng)
     return made
 
 
@@ -56,16 +48,16 @@ def table(found: Sequence[Mapping[str, Tally]]) -> list[str]:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in METHODS:
-        made = [tallied[name] for tallied in found]
+        made = [one[name] for one in found]
         draws = sum(len(tally.coverages) for tally in made)
         certified = sum(len(tally.risks) for tally in made) / draws
         broken = [sum(risk > CONSTRAINT.max_risk for risk in tally.risks) for tally in made]
-        gains = _means([tallied[REFERENCE] for tallied in found]) - _means(made)
+        gains = _means([one[REFERENCE] for one in found]) - _means(made)
         low, high = (
             stats.t.interval(0.95, len(gains) - 1, gains.mean(), stats.sem(gains)) if gains.any() else (0.0, 0.0)
         )
         alarms = np.mean([alarm for tally in made for alarm in tally.false_alarms])
-        behind = sum(_behind(tallied[REFERENCE], tallied[name]) for tallied in found)
+        behind = sum(_behind(one[REFERENCE], one[name]) for one in found)
         lines.append(
             f"| {name} | {certified:.3f} | {sum(broken) / draws:.3f} | {max(broken)} of {draws // len(made)} "
             f"| {_means(made).mean():.3f} | {100 * alarms:.1f} % "
